@@ -1,0 +1,1 @@
+"""Side-by-side measurements, one module each; `make bench` runs them."""

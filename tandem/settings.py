@@ -1,0 +1,153 @@
+"""The sections of `tandem.yaml`: every knob with its type, its default and why it exists."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    model_validator,
+)
+
+from tandem.errors import UserError
+from tandem.names import validate_name
+
+PositiveInt = Annotated[int, Field(gt=0, strict=True)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, str | Path) else value
+
+
+def _domain_name(name: str) -> str:
+    try:
+        return validate_name(name, "domain")
+    except UserError as error:
+        raise ValueError(error.message) from error
+
+
+def _http_address(url: str) -> str:
+    if not re.fullmatch(r"https?://[^\s/]+(/\S*)?", url):
+        raise ValueError(f"{url!r} is not an address such as http://127.0.0.1:8000")
+    return url.rstrip("/")
+
+
+DomainName = Annotated[str, AfterValidator(_domain_name)]
+
+
+class Section(BaseModel):
+    """What all sections have in common: no unknown keys, no changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DomainConfig(Section):
+    """One domain; without `documents` it is filled over HTTP."""
+
+    documents: Annotated[list[Path] | None, BeforeValidator(_as_list)] = None
+    """Files and folders to index: text, Markdown, HTML, PDF, DOCX."""
+    examples: Path | None = None
+    """Training rows, JSON lines."""
+    questions: Path | None = None
+    """Validation and test questions, JSON lines."""
+    system_prompt: str | None = None
+    """Replaces the first lines of the default prompt."""
+
+
+class EngineConfig(Section):
+    """The vLLM server that `tandem serve` starts, or the address of one that runs."""
+
+    url: Annotated[str, AfterValidator(_http_address)] | None = None
+    """Address of a running vLLM server; null starts one here."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Arithmetic; auto is bfloat16 where the processor has it and float32 elsewhere."""
+    max_model_len: PositiveInt | None = None
+    """Tokens of prompt and answer together; null takes the base model's own limit."""
+    kv_cache_bytes: PositiveInt = 300_000_000
+    """Memory for the key-value cache: what it holds bounds the requests in flight."""
+    max_num_seqs: PositiveInt = 16
+    """Requests that the engine works on at once."""
+    max_queued: PositiveInt = 64
+    """Requests that may wait; further ones are answered 503."""
+    startup_timeout_seconds: Seconds = 300
+    """How long the engine may take to answer for the first time."""
+    request_timeout_seconds: Seconds = 120
+    """How long one answer may take."""
+    extra_args: list[str] = Field(default_factory=list)
+    """Passed on to vLLM as they are."""
+
+    @property
+    def served_model_name(self) -> str:
+        """The base model's name inside the engine; fixed, so that routes never depend on paths."""
+        return "base"
+
+
+class RetrievalConfig(Section):
+    """How documents are cut, and how passages are found."""
+
+    store: Literal["faiss"] = "faiss"
+    """Where the vectors are searched."""
+    k: PositiveInt = 4
+    """Passages that are shown to the model."""
+    passage_tokens: PositiveInt = 96
+    """Size of a passage in the embedder's tokens; MiniLM was trained on short texts."""
+    overlap_tokens: Annotated[int, Field(ge=0, strict=True)] = 16
+    """Tokens that neighbouring passages share, so that no sentence is lost at a cut."""
+    depth: PositiveInt = 100
+    """Candidates taken from each of the two searches before they are fused."""
+    rrf_k: PositiveInt = 60
+    """Constant of reciprocal rank fusion (Cormack et al. 2009): higher flattens the ranks."""
+    dense_weight: Weight = 1.0
+    """Weight of the search by meaning."""
+    lexical_weight: Weight = 1.0
+    """Weight of the search by words."""
+
+    @model_validator(mode="after")
+    def _refuse_contradictions(self) -> Self:
+        if self.overlap_tokens >= self.passage_tokens:
+            raise ValueError(
+                f"overlap_tokens ({self.overlap_tokens}) has to be smaller than passage_tokens "
+                f"({self.passage_tokens})"
+            )
+        if self.dense_weight == 0 and self.lexical_weight == 0:
+            raise ValueError("dense_weight and lexical_weight cannot both be 0")
+        return self
+
+
+class ServingConfig(Section):
+    """Limits of the HTTP gateway."""
+
+    max_body_bytes: PositiveInt = 10_000_000
+    """Larger request bodies are answered 413."""
+    max_answer_tokens: PositiveInt = 96
+    """Length of an answer when the client names none."""
+    max_concurrent: PositiveInt = 64
+    """Requests that are answered at once; further ones get 503."""
+    store_texts: bool = False
+    """Whether questions and answers are kept in the database."""
+    temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
+    """Randomness when the client names none; 0 always takes the likeliest token."""
+
+
+class Config(Section):
+    """A whole `tandem.yaml`. Paths are absolute; only `base_model` and one domain are required."""
+
+    base_model: Annotated[str, Field(min_length=1)]
+    """Folder of a causal language model, or a hub id."""
+    domains: Annotated[dict[DomainName, DomainConfig], Field(min_length=1)]
+    """Name → domain."""
+    embedder: Annotated[str, Field(min_length=1)] = "default"
+    """`default` is the MiniLM that is installed with the package; or a folder or a hub id."""
+    engine: EngineConfig = Field(default_factory=EngineConfig)
+    database: Annotated[str, Field(min_length=1)] = "sqlite"
+    """`sqlite` (in the workspace) or a PostgreSQL URL."""
+    retrieval: RetrievalConfig = Field(default_factory=RetrievalConfig)
+    serving: ServingConfig = Field(default_factory=ServingConfig)
+    path: Path = Path("tandem.yaml")
+    """The file this was read from; never a key in it."""

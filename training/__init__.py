@@ -1,0 +1,1 @@
+"""Documents and examples in, adapter out."""
