@@ -61,9 +61,7 @@ def load_config(path: Path) -> Config:
 
 def _with_defaults(values: dict[str, Any]) -> dict[str, Any]:
     """A copy in which sections left empty (every line of them a comment) are empty mappings."""
-    copy = {
-        key: {} if value is None and key in SECTIONS else value for key, value in values.items()
-    }
+    copy = {key: {} if value is None and key in SECTIONS else value for key, value in values.items()}
     domains = copy.get("domains")
     if isinstance(domains, dict):
         copy["domains"] = {
@@ -115,9 +113,7 @@ def _resolve_paths(source: YamlSource, values: dict[str, Any], folder: Path) -> 
         if resolved.exists():
             mapping[key] = str(resolved)
         else:
-            problems.append(
-                Problem(source.line(location), f"`{_dotted(location)}`: {resolved} does not exist")
-            )
+            problems.append(Problem(source.line(location), f"`{_dotted(location)}`: {resolved} does not exist"))
     for key in ("base_model", "embedder"):
         value = values.get(key)
         if not isinstance(value, str) or not value:

@@ -87,8 +87,7 @@ class Database:
         except sa.exc.DBAPIError as error:
             self.close()
             raise ConfigError(
-                f"The database {self._engine.url!r} cannot be opened ({error.orig}); "
-                "check `database:` in tandem.yaml."
+                f"The database {self._engine.url!r} cannot be opened ({error.orig}); check `database:` in tandem.yaml."
             ) from error
         except BaseException:
             self.close()
@@ -121,13 +120,10 @@ def _create_engine(url: str) -> sa.Engine:
         engine = sa.create_engine(url, json_serializer=_to_json, pool_pre_ping=True)
     except sa.exc.ArgumentError as error:
         raise ConfigError(
-            "`database:` in tandem.yaml must be `sqlite` or a URL such as "
-            "postgresql+psycopg://user:password@host/name."
+            "`database:` in tandem.yaml must be `sqlite` or a URL such as postgresql+psycopg://user:password@host/name."
         ) from error
     except ModuleNotFoundError as error:
-        raise ConfigError(
-            f"The driver of this database is not installed: pip install {error.name}."
-        ) from error
+        raise ConfigError(f"The driver of this database is not installed: pip install {error.name}.") from error
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _set_up_sqlite)
     return engine

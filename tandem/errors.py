@@ -14,9 +14,7 @@ class TandemError(Exception):
     code: str = "internal_error"
     status: int = 500
 
-    def __init__(
-        self, message: str, *, code: str | None = None, status: int | None = None, **details: Any
-    ) -> None:
+    def __init__(self, message: str, *, code: str | None = None, status: int | None = None, **details: Any) -> None:
         super().__init__(message)
         self.message = message
         self.details: dict[str, Any] = details

@@ -112,8 +112,7 @@ class RetrievalConfig(Section):
     def _refuse_contradictions(self) -> Self:
         if self.overlap_tokens >= self.passage_tokens:
             raise ValueError(
-                f"overlap_tokens ({self.overlap_tokens}) has to be smaller than passage_tokens "
-                f"({self.passage_tokens})"
+                f"overlap_tokens ({self.overlap_tokens}) has to be smaller than passage_tokens ({self.passage_tokens})"
             )
         if self.dense_weight == 0 and self.lexical_weight == 0:
             raise ValueError("dense_weight and lexical_weight cannot both be 0")

@@ -90,9 +90,7 @@ class Workspace:
         migrate(self.version_path, SCHEMA_VERSION, MIGRATIONS)
 
 
-def migrate(
-    version_path: Path, target: int, migrations: Mapping[int, Callable[[Path], None]]
-) -> None:
+def migrate(version_path: Path, target: int, migrations: Mapping[int, Callable[[Path], None]]) -> None:
     """Bring the workspace around `version_path` to schema `target`, one step at a time.
 
     The version is written after each step, so a kill in between repeats at most one step: a

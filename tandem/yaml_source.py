@@ -39,7 +39,7 @@ class YamlSource:
             values = yaml.safe_load(text)
         except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise _broken(path, text, error) from error
-        if not isinstance(values, dict):
+        if root is None or not isinstance(values, dict):
             source = cls(path, {}, {})
             raise source.error([Problem(1, "expected keys such as `base_model:` and `domains:`")])
         source = cls(path, {str(key): value for key, value in values.items()}, {})
@@ -90,8 +90,7 @@ def _read_text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise ConfigError(
-            f"There is no configuration {path}: make one with `tandem init DIR`, or name one with "
-            "--config.",
+            f"There is no configuration {path}: make one with `tandem init DIR`, or name one with --config.",
             code="config_not_found",
         ) from error
     except UnicodeDecodeError as error:
@@ -108,6 +107,4 @@ def _broken(path: Path, text: str, error: Exception) -> ConfigError:
         line, what = text[: error.position].count("\n") + 1, error.reason
     elif isinstance(error, RecursionError):
         what = "nested too deeply"
-    return ConfigError(
-        f"{path}:{line}: this is not valid YAML: {what}", problems=[{"line": line, "message": what}]
-    )
+    return ConfigError(f"{path}:{line}: this is not valid YAML: {what}", problems=[{"line": line, "message": what}])
