@@ -1,0 +1,118 @@
+"""What is indexed: a document, the form its text is kept in, and how a file becomes one."""
+
+import hashlib
+import json
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+from tandem.errors import UserError
+
+MAX_TEXT_CHARACTERS: Final = 10_000_000
+MAX_ID_CHARACTERS: Final = 1_024
+MAX_METADATA_CHARACTERS: Final = 100_000
+
+# C0 controls but tab and line feed, DEL and C1: they show nothing and break terminals and prompts.
+_CONTROLS: Final = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f-\x84\x86-\x9f]")
+_LINE_ENDS: Final = re.compile(r"\r\n|[\r\x0c\x85\u2028\u2029]")
+_SURROGATES: Final = re.compile(r"[\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One indexed unit; passage offsets count characters of `text` as the index keeps it.
+
+    `metadata` holds values for filters: strings, numbers, booleans, or lists of these.
+    """
+
+    id: str
+    title: str
+    text: str
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+class UnreadableDocument(UserError):
+    """This one document cannot be indexed; the message is one sentence that says why."""
+
+    code = "unreadable_document"
+
+
+def clean_text(text: str) -> str:
+    """The one form in which texts are kept, cut, quoted and compared.
+
+    Unicode NFC, `\\n` line ends, no byte-order mark, no control characters, no lone surrogates
+    (JSON may carry them, UTF-8 cannot).
+    """
+    text = _SURROGATES.sub("\ufffd", text)
+    text = _CONTROLS.sub("", _LINE_ENDS.sub("\n", text))
+    return unicodedata.normalize("NFC", text).removeprefix("\ufeff")
+
+
+def checked(document: Document) -> Document:
+    """`document` as the index will keep it; raises UnreadableDocument where it cannot."""
+    check_id(document.id)
+    text = clean_text(document.text)
+    if not text.strip():
+        raise UnreadableDocument("The document has no text.")
+    if len(text) > MAX_TEXT_CHARACTERS:
+        raise UnreadableDocument(f"The document has {len(text):,} characters; the limit is {MAX_TEXT_CHARACTERS:,}.")
+    title = " ".join(clean_text(document.title).split())[:300] or document.id
+    return replace(document, title=title, text=text, metadata=_checked_metadata(document.metadata))
+
+
+def check_id(name: object) -> None:
+    """Raise UnreadableDocument unless `name` can be a document's id."""
+    if not isinstance(name, str) or not name.strip():
+        raise UnreadableDocument("The document has no id.")
+    if len(name) > MAX_ID_CHARACTERS:
+        raise UnreadableDocument(f"The document's id has {len(name):,} characters; the limit is {MAX_ID_CHARACTERS:,}.")
+    if _CONTROLS.search(name) or _SURROGATES.search(name) or "\n" in name or "\t" in name:
+        raise UnreadableDocument("The document's id holds characters that cannot be shown.")
+
+
+def _checked_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    for key, value in metadata.items():
+        values = value if isinstance(value, list | tuple) else [value]
+        if not isinstance(key, str) or not all(isinstance(item, str | int | float | bool) for item in values):
+            raise UnreadableDocument(
+                f"The metadata value of {key!r} is not a string, a number, a boolean or a list of these."
+            )
+    try:
+        encoded = json.dumps(dict(metadata), allow_nan=False)
+    except ValueError:
+        raise UnreadableDocument("The metadata holds a number that is not finite.") from None
+    if len(encoded) > MAX_METADATA_CHARACTERS:
+        raise UnreadableDocument(
+            f"The metadata is {len(encoded):,} characters; the limit is {MAX_METADATA_CHARACTERS:,}."
+        )
+    # Strings are cleaned, so that a filter's value and a stored one are the same characters.
+    decoded: dict[str, Any] = json.loads(encoded, object_hook=_cleaned_strings)
+    return decoded
+
+
+def _cleaned_strings(mapping: dict[str, Any]) -> dict[str, Any]:
+    def clean(value: Any) -> Any:
+        if isinstance(value, list):
+            return [clean(item) for item in value]
+        return clean_text(value) if isinstance(value, str) else value
+
+    return {clean_text(key): clean(value) for key, value in mapping.items()}
+
+
+def document_digest(document: Document) -> str:
+    """Hexadecimal digest of title, text and metadata: equal digests need no new indexing."""
+    content = json.dumps([document.title, document.text, dict(document.metadata)], sort_keys=True)
+    return hashlib.blake2b(content.encode(), digest_size=20).hexdigest()
+
+
+def parse_file(path: Path, document_id: str | None = None) -> Document:
+    """Read one file as a document; its id is the file's name unless given.
+
+    Raises UnreadableDocument: missing, too large, empty, binary, encrypted, of no known kind.
+    """
+    from retrieval.parsers import parse, read_bytes
+
+    return parse(read_bytes(path), document_id or path.name)
