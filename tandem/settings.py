@@ -13,7 +13,7 @@ from pydantic import (
     model_validator,
 )
 
-from tandem.errors import UserError
+from tandem.errors import NotFound, UserError
 from tandem.names import validate_name
 
 PositiveInt = Annotated[int, Field(gt=0, strict=True)]
@@ -79,6 +79,8 @@ class EngineConfig(Section):
     """How long the engine may take to answer for the first time."""
     request_timeout_seconds: Seconds = 120
     """How long one answer may take."""
+    start_method: Literal["auto", "fork", "spawn"] = "auto"
+    """How vLLM makes its processes; auto forks on CPU (ready in half the time) and spawns with a GPU."""
     extra_args: list[str] = Field(default_factory=list)
     """Passed on to vLLM as they are."""
 
@@ -150,3 +152,13 @@ class Config(Section):
     serving: ServingConfig = Field(default_factory=ServingConfig)
     path: Path = Path("tandem.yaml")
     """The file this was read from; never a key in it."""
+
+    def domain(self, name: str) -> DomainConfig:
+        """The domain called `name`; NotFound, which lists the others, when there is none."""
+        try:
+            return self.domains[name]
+        except KeyError:
+            raise NotFound(
+                f"There is no domain {name!r} in {self.path}; there is {', '.join(sorted(self.domains))}.",
+                code="domain_not_found",
+            ) from None

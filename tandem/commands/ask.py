@@ -1,0 +1,56 @@
+"""`tandem ask`: one question to a running server."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tandem.client import post
+from tandem.commands.options import DEFAULT_URL, JsonOption
+from tandem.commands.output import print_json
+from tandem.config import load_config
+from tandem.errors import UserError
+from tandem.variants import VARIANTS
+
+
+def ask(
+    domain: Annotated[str, typer.Argument(metavar="DOMAIN", help="A domain that the server knows.")],
+    question: Annotated[str, typer.Argument(metavar="QUESTION")],
+    variant: Annotated[str, typer.Option("--variant", help=f"Way of answering: {', '.join(VARIANTS)}.")] = "rag",
+    k: Annotated[int | None, typer.Option("-k", "--k", min=1, help="How many passages the model reads.")] = None,
+    url: Annotated[str, typer.Option("--url", envvar="TANDEM_URL", help="The server.")] = DEFAULT_URL,
+    api_key: Annotated[
+        str | None, typer.Option("--api-key", envvar="TANDEM_API_KEY", show_envvar=True, help="The user's key.")
+    ] = None,
+    timeout: Annotated[float, typer.Option("--timeout", min=1, help="Seconds to wait for the answer.")] = 120,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", "-c", metavar="FILE", help="Check DOMAIN against this configuration first."),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Ask a running server (`tandem serve`) a question; prints the answer and what it cites."""
+    if variant not in VARIANTS:
+        raise UserError(f"{variant!r} is no variant; there is {', '.join(VARIANTS)}.", code="unknown_variant")
+    if config is not None:
+        load_config(config).domain(domain)
+    body = {"domain": domain, "question": question, "variant": variant, "k": k}
+    answer = post(url, "/v1/ask", {key: value for key, value in body.items() if value is not None}, api_key, timeout)
+    if json:
+        print_json(answer)
+    else:
+        print(answer_text(answer))
+
+
+def answer_text(answer: dict[str, Any]) -> str:
+    """An answer of `POST /v1/ask` for a terminal: text, citations, then where it came from."""
+    lines = [str(answer.get("answer", "")).strip()]
+    for citation in answer.get("citations") or ():
+        quote = " ".join(str(citation.get("quote", "")).split())
+        lines.append(f"  [{citation.get('marker')}] {citation.get('document')}: “{quote}”")
+    versions = answer.get("versions") or {}
+    milliseconds = (answer.get("timings_ms") or {}).get("total")
+    origin = [str(answer.get("variant", "")), *(f"{key} {value}" for key, value in versions.items() if value)]
+    if milliseconds is not None:
+        origin.append(f"{milliseconds:.0f} ms")
+    return "\n".join([*lines, f"  ({', '.join(origin)})"])

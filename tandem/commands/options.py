@@ -1,0 +1,29 @@
+"""Options that several commands share, and what they stand for."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tandem.config import load_config
+from tandem.settings import Config
+from tandem.workspace import Workspace
+
+DEFAULT_CONFIG = Path("tandem.yaml")
+DEFAULT_HOME = Path(".tandem")
+DEFAULT_URL = "http://127.0.0.1:8321"
+
+ConfigOption = Annotated[
+    Path, typer.Option("--config", "-c", metavar="FILE", envvar="TANDEM_CONFIG", help="The configuration.")
+]
+HomeOption = Annotated[
+    Path, typer.Option("--home", metavar="DIR", envvar="TANDEM_HOME", help="The workspace folder; made when missing.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")]
+DomainArgument = Annotated[str, typer.Argument(metavar="DOMAIN", help="A domain of the configuration.")]
+
+
+def open_project(config_path: Path, home: Path) -> tuple[Config, Workspace]:
+    """Configuration and workspace; the configuration first, so that a mistake there makes no folder."""
+    config = load_config(config_path)
+    return config, Workspace.open(home)

@@ -1,0 +1,72 @@
+"""What `tandem init` writes: a commented configuration and a tiny set of documents."""
+
+from typing import Final
+
+DOMAIN: Final = "example"
+
+CONFIGURATION: Final = """\
+# Configuration of Tandem. Only base_model and one domain are required; what is commented out shows
+# the default. Paths are relative to this file.
+
+base_model: {base_model}  # a folder, or a hub id such as Qwen/Qwen3-4B-Instruct-2507
+
+domains:
+  example:                      # the name: a-z, 0-9 and -; asked for as example/rag
+    documents: documents/       # files or folders: text, Markdown, HTML, PDF, DOCX
+    # examples: train.jsonl     # training rows
+    # questions: questions.jsonl  # validation and test questions
+    # system_prompt: Answer briefly.
+
+# embedder: default             # the MiniLM that is installed with the package; or a folder or a hub id
+# database: sqlite              # in the workspace; or postgresql+psycopg://user:password@host/name
+
+# engine:
+#   url: null                   # null starts a vLLM server here; or the address of one that runs
+#   dtype: auto                 # auto, float32, bfloat16 or float16
+#   max_model_len: null         # tokens of prompt and answer; null takes the model's own limit
+#   kv_cache_bytes: 300000000   # memory that bounds the requests in flight
+#   max_num_seqs: 16            # requests that are worked on at once
+#   max_queued: 64              # requests that may wait; further ones are answered 503
+#   startup_timeout_seconds: 300
+#   request_timeout_seconds: 120
+#   extra_args: []              # passed on to vLLM
+
+# retrieval:
+#   store: faiss
+#   k: 4                        # passages that the model reads
+#   passage_tokens: 96          # size of a passage, in the embedder's tokens
+#   overlap_tokens: 16          # tokens that neighbouring passages share
+#   depth: 100                  # candidates of each search before they are fused
+#   rrf_k: 60                   # reciprocal rank fusion: higher flattens the ranks
+#   dense_weight: 1.0           # search by meaning
+#   lexical_weight: 1.0         # search by words
+
+# serving:
+#   max_body_bytes: 10000000
+#   max_answer_tokens: 96       # when the client names none
+#   max_concurrent: 64
+#   store_texts: false          # whether questions and answers are kept in the database
+#   temperature: 0.0            # when the client names none
+"""
+
+DOCUMENTS: Final = {
+    "opening-hours.md": """\
+# Opening hours of the library
+
+The library opens at 9:30 from Monday to Friday and at 11:00 on Saturday.
+It closes at 18:00. On Sunday it stays closed.
+""",
+    "lending.md": """\
+# Borrowing books
+
+A reader may borrow up to six books at a time. A book may be kept for 21 days.
+A book that nobody has reserved can be renewed twice.
+The fee for a late book is 20 cents a day.
+""",
+    "rooms.md": """\
+# Reading rooms
+
+The quiet room is on the second floor and has 24 desks.
+The group room must be booked one day ahead at the front desk.
+""",
+}
