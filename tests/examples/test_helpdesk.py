@@ -25,7 +25,7 @@ ABSENT = {
     "helpdesk-124": (r"Tavry K2 kettle", r"temperature step|lowest"),
     "helpdesk-125": (r"Keldo S6 slow cooker", r"Keldo S6 slow cooker is made in|built in|factory in"),
     "helpdesk-126": (r"Bresko C9", r"."),
-    "helpdesk-127": (r"Orbel T6", r"."),
+    "helpdesk-127": (r"Crumlo T6", r"."),
     "helpdesk-128": (r"Norvask", r"."),
     "helpdesk-129": (r"E44", r"."),
     "helpdesk-130": (r"P9", r"."),
