@@ -1,0 +1,146 @@
+"""The flow of a question, whole: `answer`. The rest of this file is its steps."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from serving.admission import Admission
+from serving.answers import Answer, Asked, Transcript, Versions
+from serving.auth import Keys
+from serving.budget import Prompt, fit_prompt
+from serving.citations import CheckedAnswer, Source, check_answer
+from serving.engine import CHAT, EngineClient, Json
+from serving.indexes import Indexes
+from serving.metrics import Metrics
+from serving.observation import Observer
+from serving.targets import check_answerable
+from tandem.config import Config
+from tandem.errors import UserError
+from tandem.prompt import PROMPT_HASH, Message, Passage, build_messages, clean_text, is_abstention
+
+if TYPE_CHECKING:
+    from retrieval.results import Hit, SearchResult
+
+
+@dataclass(frozen=True)
+class Services:
+    """What answering needs; made once by the app."""
+
+    config: Config
+    engine: EngineClient
+    indexes: Indexes
+    observer: Observer
+    metrics: Metrics
+    admission: Admission
+    keys: Keys
+
+
+async def answer(services: Services, asked: Asked) -> AsyncGenerator[Json | Answer, None]:
+    """Answer a question: the engine's chunks as they come (one, when not streamed), then the checked `Answer`.
+
+    The caller has authenticated the request. Closing the iterator aborts the work in the engine.
+    Raises TandemError; what had happened until then is recorded all the same.
+    """
+    with services.observer.watch(asked) as seen, services.admission.enter():
+        check_answerable(asked.target)
+        check_parameters(asked)
+        with seen.step("retrieval"):
+            found = await retrieve(services, asked)
+        with seen.step("prompt"):
+            prompt = await make_prompt(services, asked, found)
+        transcript = Transcript()
+        with seen.step("generation"):
+            async with aclosing(services.engine.generate(CHAT, engine_body(services.config, asked, prompt))) as chunks:
+                async for chunk in chunks:
+                    if transcript.add(chunk):
+                        seen.mark_first_token()
+                    yield chunk
+        with seen.step("citations"):
+            checked = check(transcript.text, asked, found, prompt)
+        seen.timings_ms["total"] = seen.elapsed_ms()
+        seen.answer = Answer(
+            asked=asked,
+            checked=checked,
+            versions=versions(services.config, found),
+            usage=transcript.usage,
+            finish_reason=transcript.finish_reason,
+            found=len(found.hits) if found else None,
+            shown=prompt.shown if found else None,
+            timings_ms=dict(seen.timings_ms),
+        )
+        yield seen.answer
+
+
+async def final_answer(events: AsyncGenerator[Json | Answer, None]) -> Answer:
+    """The end of a flow, passing over the chunks."""
+    async for event in events:
+        if isinstance(event, Answer):
+            return event
+    raise AssertionError("a flow ends with its answer")
+
+
+def check_parameters(asked: Asked) -> None:
+    """Raise UserError for several answers at once where each would need its own citations."""
+    if asked.target.retrieves and asked.parameters.get("n", 1) != 1:
+        raise UserError(f"{asked.target.name!r} gives one answer with citations; leave `n` at 1.", param="n")
+
+
+async def retrieve(services: Services, asked: Asked) -> "SearchResult | None":
+    """The passages for a question; None for the variants that read none."""
+    if not asked.target.retrieves:
+        return None
+    return await services.indexes.search(asked.target.domain, asked.retrieval_query, asked.k, asked.filter)
+
+
+async def make_prompt(services: Services, asked: Asked, found: "SearchResult | None") -> Prompt:
+    """The messages, with as many of the passages as fit."""
+    domain = services.config.domains[asked.target.domain]
+    system = "\n".join(filter(None, (domain.system_prompt, asked.instructions))) or None
+    passages = [Passage(hit.title, hit.text) for hit in found.hits] if found else []
+    # Markers and signs in earlier turns name earlier passages, or are forged.
+    history = [{**turn, "content": clean_text(turn["content"])} for turn in asked.history] if found else asked.history
+
+    def build(shown: int) -> list[Message]:
+        return build_messages(asked.question, passages[:shown] if found else None, system, history)
+
+    model = await services.engine.model()
+    tokens = answer_tokens(services.config, asked)
+    return await fit_prompt(build, len(passages), services.engine.count_tokens, model.max_tokens, tokens)
+
+
+def answer_tokens(config: Config, asked: Asked) -> int:
+    """How long the answer may get, in tokens."""
+    return asked.answer_tokens or config.serving.max_answer_tokens
+
+
+def engine_body(config: Config, asked: Asked, prompt: Prompt) -> Json:
+    """The request to the engine; its `model` is set by the client."""
+    body: dict[str, Any] = {"temperature": config.serving.temperature, **asked.parameters}
+    body |= {"messages": prompt.messages, "max_tokens": answer_tokens(config, asked), "stream": asked.stream}
+    if asked.stream:
+        body["stream_options"] = {"include_usage": True}
+    return body
+
+
+def check(text: str, asked: Asked, found: "SearchResult | None", prompt: Prompt) -> CheckedAnswer:
+    """The text with citations that hold; without passages there is nothing to cite."""
+    if found is None:
+        return CheckedAnswer(text, abstained=is_abstention(text))
+    return check_answer(text, asked.question, sources(found.hits[: prompt.shown]))
+
+
+def sources(hits: "Sequence[Hit]") -> list[Source]:
+    """The shown passages as the citations see them."""
+    return [Source(hit.document, hit.passage, hit.start, hit.text) for hit in hits]
+
+
+def versions(config: Config, found: "SearchResult | None") -> Versions:
+    """What made the answer."""
+    return Versions(base_name(config.base_model), None, found.snapshot if found else None, PROMPT_HASH)
+
+
+def base_name(base_model: str) -> str:
+    """What clients see of the base model: a hub id, or a folder's name without its path."""
+    return Path(base_model).name if Path(base_model).is_absolute() else base_model

@@ -1,0 +1,112 @@
+"""The domains' indexes inside the gateway: opened once, used from threads so that the event loop never waits."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from serving.targets import check_domain
+from tandem.config import Config
+from tandem.errors import TandemError, Unavailable
+from tandem.workspace import Workspace
+
+if TYPE_CHECKING:
+    from retrieval.documents import Document
+    from retrieval.embedder import Embedder
+    from retrieval.index import Index
+    from retrieval.results import Commit, DocumentInfo, IndexStats, SearchResult
+
+SEARCH_THREADS: Final = 4
+
+T = TypeVar("T")
+logger = logging.getLogger(__name__)
+
+
+class Indexes:
+    """Every domain's index. Searches share a few threads; changes go through one of their own, one at a time."""
+
+    def __init__(self, config: Config, workspace: Workspace, load_embedder: Callable[[], "Embedder"]) -> None:
+        self._config = config
+        self._workspace = workspace
+        self._load_embedder = load_embedder
+        self._open: dict[str, Index] = {}
+        self._problems: dict[str, str] = {}
+        self._searching = ThreadPoolExecutor(SEARCH_THREADS, thread_name_prefix="search")
+        self._changing = ThreadPoolExecutor(1, thread_name_prefix="index-change")
+
+    async def open(self) -> None:
+        """Load the embedder and open all indexes; a broken one is reported and leaves the others usable."""
+        await self._run(self._changing, self._open_all)
+
+    def close(self) -> None:
+        """Finish what runs and close the indexes."""
+        self._changing.shutdown()
+        self._searching.shutdown()
+        for index in self._open.values():
+            index.close()
+        self._open.clear()
+
+    def states(self) -> dict[str, str]:
+        """Domain → `open`, `opening`, or what is wrong with it."""
+        return {name: self._problems.get(name, "open" if name in self._open else "opening") for name in self._domains()}
+
+    async def snapshots(self) -> dict[str, int]:
+        """Domain → number of its snapshot, for the open ones."""
+        return await self._run(self._searching, lambda: {name: i.snapshot for name, i in list(self._open.items())})
+
+    async def search(self, domain: str, query: str, k: int | None, filter: Mapping[str, Any] | None) -> "SearchResult":
+        """The passages nearest to `query`, best first."""
+        return await self._run(self._searching, self._index(domain).search, query, k, filter)
+
+    async def documents(self, domain: str) -> "list[DocumentInfo]":
+        """What is indexed."""
+        return await self._run(self._searching, self._index(domain).documents)
+
+    async def document(self, domain: str, name: str) -> "Document":
+        """One document with its text; NotFound."""
+        return await self._run(self._searching, self._index(domain).document, name)
+
+    async def stats(self, domain: str) -> "IndexStats":
+        """Sizes of the index."""
+        return await self._run(self._searching, self._index(domain).stats)
+
+    async def add(self, domain: str, documents: "Sequence[Document]") -> "Commit":
+        """Add or replace documents in one commit."""
+        return await self._run(self._changing, self._index(domain).add, documents)
+
+    async def delete(self, domain: str, names: Sequence[str]) -> "Commit":
+        """Take documents out; NotFound when one is not there."""
+        return await self._run(self._changing, self._index(domain).delete, names)
+
+    async def parse(self, name: str, data: bytes) -> "Document":
+        """An uploaded file as a document; UnreadableDocument."""
+        from retrieval.parsers import parse
+
+        return await self._run(self._changing, parse, data, name)
+
+    def _domains(self) -> list[str]:
+        return list(self._config.domains)
+
+    def _index(self, domain: str) -> "Index":
+        check_domain(domain, self._config)
+        if domain in self._problems:
+            raise Unavailable(f"The index of {domain!r} cannot be used: {self._problems[domain]}")
+        if domain not in self._open:
+            raise Unavailable(f"The index of {domain!r} is being opened; try again in a moment.")
+        return self._open[domain]
+
+    def _open_all(self) -> None:
+        from retrieval.index import Index
+
+        embedder = self._load_embedder()
+        for domain in self._domains():
+            try:
+                folder = self._workspace.index_folder(domain)
+                self._open[domain] = Index.open(folder, embedder, self._config.retrieval)
+            except (TandemError, OSError) as error:
+                logger.error("The index of %r cannot be opened: %s", domain, error)
+                self._problems[domain] = str(error)
+
+    async def _run(self, pool: ThreadPoolExecutor, function: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(pool, function, *arguments)

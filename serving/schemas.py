@@ -1,0 +1,168 @@
+"""What clients send, as pydantic models: every field named, everything else refused."""
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tandem.prompt import MAX_PASSAGES
+
+PassageCount = Annotated[int, Field(ge=1, le=MAX_PASSAGES)]
+Text = Annotated[str, Field(min_length=1)]
+
+# Handed to the engine as they are; everything that reaches into its insides (chat templates, cache salts, raw token
+# lists, plug-in parameters) is absent on purpose.
+PASSED_ON: Final = (
+    "temperature",
+    "top_p",
+    "top_k",
+    "min_p",
+    "stop",
+    "seed",
+    "n",
+    "presence_penalty",
+    "frequency_penalty",
+    "repetition_penalty",
+    "logit_bias",
+    "logprobs",
+    "top_logprobs",
+    "response_format",
+)
+
+
+class Request(BaseModel):
+    """What all request bodies have in common."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TextPart(Request):
+    """One part of a message's content."""
+
+    type: Literal["text"]
+    text: str
+
+
+class ChatMessage(Request):
+    """One turn; `name` is accepted and not shown to the model."""
+
+    role: Literal["system", "developer", "user", "assistant"]
+    content: str | list[TextPart]
+    name: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The content as one string."""
+        return self.content if isinstance(self.content, str) else "".join(part.text for part in self.content)
+
+
+class StreamOptions(Request):
+    """OpenAI's `stream_options`."""
+
+    include_usage: bool = False
+
+
+class RetrievalOptions(Request):
+    """Our own field `tandem` of a chat request: how many passages, and which may be used."""
+
+    k: PassageCount | None = None
+    filter: dict[str, Any] | None = None
+
+
+class Generation(Request):
+    """Parameters of generation that OpenAI's two completion routes share."""
+
+    model: Text
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    top_k: int | None = None
+    min_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    stop: str | Annotated[list[str], Field(max_length=16)] | None = None
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
+    n: Annotated[int, Field(ge=1, le=16)] | None = None
+    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    repetition_penalty: Annotated[float, Field(gt=0)] | None = None
+    logit_bias: dict[str, float] | None = None
+    user: str | None = None
+    metadata: dict[str, Any] | None = None
+    """Accepted and not used, as are `store`, `service_tier` and the next ones."""
+    store: bool | None = None
+    service_tier: str | None = None
+    safety_identifier: str | None = None
+    prompt_cache_key: str | None = None
+
+    @property
+    def answer_tokens(self) -> int | None:
+        """The longest answer the client wants, in tokens; None: the configuration's."""
+        return self.max_tokens
+
+    @property
+    def include_usage(self) -> bool:
+        """Whether a stream ends with a chunk of usage."""
+        return self.stream_options is not None and self.stream_options.include_usage
+
+    def passed_on(self) -> dict[str, Any]:
+        """What the client set and the engine gets."""
+        values = {name: getattr(self, name, None) for name in PASSED_ON}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+class ChatRequest(Generation):
+    """POST /v1/chat/completions."""
+
+    messages: Annotated[list[ChatMessage], Field(min_length=1)]
+    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    response_format: dict[str, Any] | None = None
+    tandem: RetrievalOptions = RetrievalOptions()
+
+    @property
+    def answer_tokens(self) -> int | None:
+        """`max_completion_tokens`, or its older name."""
+        return self.max_completion_tokens or self.max_tokens
+
+
+class CompletionRequest(Generation):
+    """POST /v1/completions: the prompt goes to the model as it is."""
+
+    prompt: Text
+    logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+
+
+class AskRequest(Request):
+    """POST /v1/ask; without a variant the domain's documents are read."""
+
+    domain: Text
+    question: Text
+    variant: Text = "rag"
+    k: PassageCount | None = None
+    filter: dict[str, Any] | None = None
+    user: str | None = None
+
+
+class SearchRequest(Request):
+    """POST /v1/domains/{domain}/search; `snapshot` asks that the index still be in that state."""
+
+    query: Text
+    k: Annotated[int, Field(ge=1, le=100)] | None = None
+    filter: dict[str, Any] | None = None
+    snapshot: int | None = None
+
+
+class DocumentBody(Request):
+    """One document to index; an id that exists is replaced."""
+
+    id: Text
+    title: str = ""
+    text: str
+    metadata: dict[str, Any] = {}
+
+
+class DocumentsRequest(Request):
+    """POST /v1/domains/{domain}/documents as JSON."""
+
+    documents: Annotated[list[DocumentBody], Field(min_length=1, max_length=10_000)]
