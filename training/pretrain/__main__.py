@@ -1,0 +1,24 @@
+"""``python -m training.pretrain``: train ``models/tiny`` from scratch, or go on where it was interrupted."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+from training.pretrain.recipe import Recipe
+from training.pretrain.run import pretrain
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m training.pretrain", description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path(".tandem/pretrain"), help="folder of the run (checkpoints, log)")
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads")
+    parser.add_argument("--stable-tokens", type=int, default=Recipe.stable_tokens, help="tokens before the rate falls")
+    parser.add_argument("--decay-tokens", type=int, default=Recipe.decay_tokens, help="tokens while it falls to zero")
+    arguments = parser.parse_args()
+    recipe = dataclasses.replace(Recipe(), stable_tokens=arguments.stable_tokens, decay_tokens=arguments.decay_tokens)
+    pretrain(recipe, arguments.out, arguments.threads)
+
+
+main()

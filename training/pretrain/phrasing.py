@@ -1,0 +1,237 @@
+"""How facts are said and asked for: the sentence frames of the teaching text, and other ones to measure with.
+
+In a frame ``{e}`` is the entity, ``{a}`` the attribute and ``{v}`` the value. A ``Relation`` is a fact whose verb says
+what the attribute is; ``value`` names the kind of value that fits it (see ``world.draw_value``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from training.pretrain.lexicon import phrases
+
+
+def lines(text: str) -> tuple[str, ...]:
+    return tuple(line.strip() for line in text.strip().splitlines() if line.strip())
+
+
+@dataclass(frozen=True)
+class Relation:
+    """One way of being related: a label for lists, what kind of value it takes, how it is stated and asked."""
+
+    label: str
+    value: str
+    statements: tuple[str, ...]
+    questions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Phrasing:
+    """All sentence frames of one kind of text."""
+
+    attribute_statements: tuple[str, ...]
+    attribute_questions: tuple[str, ...]
+    relations: tuple[Relation, ...]
+    fillers: tuple[str, ...]
+    personas: tuple[str, ...]
+
+
+def relation(label: str, value: str, statements: str, questions: str) -> Relation:
+    return Relation(label, value, tuple(statements.split(" / ")), tuple(questions.split(" / ")))
+
+
+TEACHING = Phrasing(
+    attribute_statements=lines(
+        """
+        The {a} of {e} is {v}.
+        {e} has a {a} of {v}.
+        For {e}, the {a} is {v}.
+        {e} comes with {v} as its {a}.
+        The {a} for {e} was set to {v}.
+        {e} uses {v} as the {a}.
+        At {e}, the {a} is {v}.
+        Everyone knows that the {a} of {e} is {v}.
+        Please note that {e} has {v} as {a}.
+        According to the list, {e} has the {a} {v}.
+        Since last year the {a} of {e} has been {v}.
+        With {e} you get a {a} of {v}.
+        Today the {a} of {e} is {v}.
+        {e} is known for its {a}, which is {v}.
+        """
+    ),
+    attribute_questions=lines(
+        """
+        What is the {a} of {e}?
+        What {a} does {e} have?
+        Which {a} does {e} have?
+        What is the {a} for {e}?
+        Tell me the {a} of {e}.
+        I need to know the {a} of {e}.
+        {e}: what is the {a}?
+        Can you tell me the {a} of {e}?
+        Do you know what the {a} of {e} is?
+        For {e}, what is the {a}?
+        What do we know about the {a} of {e}?
+        What {a} comes with {e}?
+        Please give the {a} of {e}.
+        How about the {a} of {e}?
+        """
+    ),
+    relations=(
+        relation("weight", "measure", "{e} weighs {v}. / The weight of {e} is {v}.", "How much does {e} weigh? / How heavy is {e}?"),
+        relation("price", "money", "{e} costs {v}. / The price of {e} is {v}. / You pay {v} for {e}.", "How much does {e} cost? / What does {e} cost? / How much is {e}? / What is the price of {e}?"),
+        relation("opens", "time", "{e} opens at {v}. / The doors of {e} open at {v}.", "When does {e} open? / At what time does {e} open? / What time does {e} open? / From what time is {e} open?"),
+        relation("closes", "time", "{e} closes at {v}. / {e} stays open until {v}.", "When does {e} close? / At what time does {e} close? / Until when is {e} open?"),
+        relation("hours", "hours", "{e} is open {v}. / You can visit {e} {v}.", "What are the opening hours of {e}? / During which hours is {e} open?"),
+        relation("place", "place", "{e} is kept {v}. / {e} stands {v}. / You find {e} {v}.", "Where is {e}? / Where is {e} kept? / Where do I find {e}? / Where can I find {e}?"),
+        relation("made of", "material", "{e} is made of {v}. / {e} consists of {v}.", "What is {e} made of? / Which material is {e} made of?"),
+        relation("built by", "person", "{e} was built by {v}. / {v} built {e}.", "Who built {e}? / By whom was {e} built?"),
+        relation("designed by", "person", "{e} was designed by {v}. / {v} designed {e}.", "Who designed {e}? / Who is the designer of {e}?"),
+        relation("found by", "person", "{e} was found by {v}. / {v} found {e}.", "Who found {e}? / By whom was {e} found?"),
+        relation("run by", "person", "{e} is run by {v}. / {v} runs {e}. / {v} is in charge of {e}.", "Who runs {e}? / Who is in charge of {e}?"),
+        relation("belongs to", "name", "{e} belongs to {v}. / {v} owns {e}.", "Who owns {e}? / Whom does {e} belong to? / To whom does {e} belong?"),
+        relation("opened", "date", "{e} was opened on {v}. / {e} started on {v}.", "When was {e} opened? / When did {e} start? / On what date was {e} opened?"),
+        relation("built in", "year", "{e} was built in {v}. / {e} dates from {v}.", "When was {e} built? / In which year was {e} built? / What year is {e} from?"),
+        relation("lasts", "duration", "{e} lasts {v}. / {e} takes {v}. / The duration of {e} is {v}.", "How long does {e} last? / How long does {e} take?"),
+        relation("holds", "measure", "{e} holds {v}. / {e} has room for {v}.", "How much does {e} hold? / What does {e} hold? / How much room does {e} have?"),
+        relation("reach", "measure", "{e} reaches {v}. / The range of {e} is {v}.", "How far does {e} reach? / What is the range of {e}?"),
+        relation("height", "measure", "{e} is {v} high. / {e} rises {v}.", "How high is {e}? / How tall is {e}?"),
+        relation("length", "measure", "{e} is {v} long. / The length of {e} is {v}.", "How long is {e}? / What is the length of {e}?"),
+        relation("cleaning", "duration", "{e} must be cleaned every {v}. / Clean {e} every {v}.", "How often must {e} be cleaned? / How often should I clean {e}?"),
+        relation("checked", "weekday", "{e} is checked on {v}. / The check of {e} is on {v}.", "When is {e} checked? / On which day is {e} checked?"),
+        relation("meets", "weekday", "{e} meets on {v}. / The members of {e} come together on {v}.", "When does {e} meet? / On what day does {e} meet?"),
+        relation("comes from", "name", "{e} comes from {v}. / {e} was brought from {v}.", "Where does {e} come from? / What place does {e} come from?"),
+        relation("sent from", "name", "{e} is sent from {v}. / {e} ships from {v}.", "Where is {e} sent from? / From where does {e} ship?"),
+        relation("ready", "duration", "{e} is ready after {v}. / It takes {v} until {e} is ready.", "When is {e} ready? / How long until {e} is ready?"),
+        relation("reset", "action", "To reset {e}, {v}. / If you want to reset {e}, {v}.", "How do I reset {e}? / What must I do to reset {e}?"),
+        relation("start", "action", "To start {e}, {v}. / {e} starts when you {v}.", "How do I start {e}? / How is {e} started?"),
+        relation("open", "action", "To open {e}, {v}. / Before you open {e}, {v}.", "How do I open {e}? / What do I do to open {e}?"),
+        relation("stop", "action", "To stop {e}, {v}. / {e} stops when you {v}.", "How do I stop {e}? / How can {e} be stopped?"),
+        relation("stuck", "action", "If {e} is stuck, {v}. / When {e} gets stuck, {v}.", "What should I do if {e} is stuck? / {e} is stuck, what can I do?"),
+        relation("broken", "action", "If {e} breaks, {v}. / Should {e} break, {v}.", "What do I do if {e} breaks? / {e} is broken. What now?"),
+        relation("wet", "action", "If {e} gets wet, {v}. / When {e} is wet, {v}.", "What happens if {e} gets wet? / What should I do when {e} is wet?"),
+        relation("meaning", "state", "{e} means that {v}. / {e} tells you that {v}.", "What does {e} mean? / What is the meaning of {e}?"),
+        relation("cause", "state", "{e} appears when {v}. / {e} shows up if {v}.", "When does {e} appear? / Why do I see {e}?"),
+        relation("needs", "phrase", "{e} needs {v}. / {v} is needed for {e}.", "What does {e} need? / What is needed for {e}?"),
+        relation("works with", "phrase", "{e} works with {v}. / Use {e} with {v} only.", "What does {e} work with? / What can I use {e} with?"),
+        relation("contains", "list", "{e} contains {v}. / Inside {e} there are {v}.", "What does {e} contain? / What is inside {e}?"),
+        relation("paid by", "role", "{e} is paid by {v}. / The one who pays for {e} is {v}.", "Who pays for {e}? / Who is {e} paid by?"),
+        relation("approved by", "role", "{e} must be approved by {v}. / Only {v} may approve {e}.", "Who must approve {e}? / Who may approve {e}? / Who approves {e}?"),
+        relation("lives", "name", "{e} lives in {v}. / The home of {e} is in {v}.", "Where does {e} live? / In which place does {e} live?"),
+        relation("works as", "role", "{e} works as {v}. / By trade {e} is {v}.", "What does {e} work as? / What is the job of {e}?"),
+        relation("likes", "phrase", "{e} likes {v}. / What {e} likes best is {v}.", "What does {e} like? / What does {e} like best?"),
+        relation("returned", "duration", "{e} can be returned within {v}. / You have {v} to return {e}.", "How long do I have to return {e}? / Within what time can {e} be returned?"),
+        relation("covered", "duration", "{e} is covered for {v}. / The cover of {e} ends after {v}.", "How long is {e} covered? / For how long is {e} covered?"),
+        relation("reached at", "contact", "{e} can be reached at {v}. / Write or call {e} at {v}.", "How can I reach {e}? / How do I contact {e}? / Where can {e} be reached?"),
+        relation("stored at", "temperature", "{e} must be stored at {v}. / Keep {e} at {v}.", "At what temperature must {e} be stored? / How cold must {e} be kept?"),
+        relation("not allowed", "phrase", "{e} must not be used with {v}. / Never put {e} near {v}.", "What must {e} not be used with? / What is not allowed with {e}?"),
+    ),
+    fillers=lines(
+        """
+        The {n} is {j}.
+        Many {n2} are {j}.
+        Please read this page before you {w} the {n}.
+        A {j} {n} is better than a {j2} {n3}.
+        Some people {w} the {n} in the {n3}.
+        We {w} every {n} with care.
+        You may {w} a {j} {n} if you like.
+        This part is about the {n} and the {n3}.
+        Do not {w} the {n} without the {n3}.
+        It is {j} to {w} a {n}.
+        There is a {j} {n} near the {n3}.
+        Visitors often ask about the {j} {n}.
+        Nobody knows who was the first to {w} it.
+        Thank you for your help with the {n}.
+        In the past it was {j} and {j2}.
+        More about this is on the next page.
+        Ask a {r} if you are not sure.
+        You can {w} it yourself, but it is often better to ask for help first.
+        However, the {n} and the {n3} are not the same thing.
+        If they {w} the {n} again, then we should talk about it together.
+        Although it looks {j}, this {n} is quite {j2}.
+        Because of the {n}, some of our {n2} were not there in time.
+        Each {n} has its own {n3}, and every one of them is {j}.
+        We do not know why he would {w} such a {n}, or how she did it.
+        They had {w}ed it before, so there was nothing else to do.
+        Those who {w} the {j} {n} without a reason will have to wait until tomorrow.
+        It could be that your {n} is {j} because of the {n3} between us.
+        Neither the {n} nor the {n3} can be {j} at the same time.
+        You should always {w} the {n} after the {n3}, never before.
+        This has nothing to do with the {n}, only with the {n3}.
+        While you are {w}ing, someone else might already {w} the other {n2}.
+        During the {n} there will be more {n2} than usual, so please be {j}.
+        In most cases that is all you need, but there may be an exception.
+        Here are some things that you might want to know about the {n}.
+        What we said above is also true for any other {n}, of course.
+        If this does not help, try to {w} the {n} or contact us through the {n3}.
+        Sometimes both {n2} are {j}, sometimes just one.
+        Make sure that no {n} is left in the {n3}.
+        For more than two {n2}, see the list below.
+        Our {n} is {j}, their {n3} is {j2}, and yours may be either.
+        I have never seen a {j} {n} like his or hers.
+        Which {n} is {j}? That depends on the {n3}.
+        Under normal conditions a {n} should not {w} anything by itself.
+        Anyone over there may {w} it once, twice or three times.
+        To {w} means to {w2}.
+        The {n}, the {n3} and the {j} {w}er were there as well.
+        """
+    ),
+    personas=lines(
+        """
+        You are the helper of {e}.
+        You work for {e}. Be {j} and {j2}.
+        You answer questions about {e}.
+        Be {j} and short.
+        You are a {j} {r}.
+        You help the visitors of {e} with their questions.
+        """
+    ),
+)
+
+HELD_OUT = Phrasing(
+    attribute_statements=lines(
+        """
+        As for {e}, its {a} stands at {v}.
+        {e} can boast {v} for a {a}.
+        Records give {v} as the {a} of {e}.
+        Regarding the {a} of {e}, the answer has long been {v}.
+        Ask anybody: the {a} of {e} remains {v}.
+        """
+    ),
+    attribute_questions=lines(
+        """
+        Could you say which {a} {e} has?
+        I wonder what the {a} of {e} might be.
+        Regarding {e}, what would be its {a}?
+        The {a} of {e} is what?
+        Give me {e} and its {a}, please.
+        """
+    ),
+    relations=(
+        relation("repaired by", "person", "{e} was repaired by {v}. / {v} has repaired {e}.", "Who repaired {e}? / Which person repaired {e}?"),
+        relation("hidden", "place", "{e} was hidden {v}. / Somebody hid {e} {v}.", "Where was {e} hidden? / In what spot was {e} hidden?"),
+        relation("painted", "colour", "{e} was painted {v}. / They painted {e} {v}.", "Which colour was {e} painted? / How was {e} painted?"),
+        relation("leaves", "time", "{e} leaves at {v}. / The departure of {e}: it leaves at {v}.", "At which hour does {e} leave? / When will {e} leave?"),
+        relation("feeds on", "phrase", "{e} feeds on {v}. / All day {e} feeds on {v}.", "What does {e} feed on? / On what does {e} feed?"),
+        relation("unlock", "action", "To unlock {e}, {v}. / {e} unlocks once you {v}.", "How can I unlock {e}? / In what way do I unlock {e}?"),
+        relation("frozen", "action", "Whenever {e} is frozen, {v}. / {e} may be frozen: then {v}.", "What helps if {e} is frozen? / {e} has frozen, what helps?"),
+        relation("sold for", "money", "{e} was sold for {v}. / Somebody bought {e}, sold for {v}.", "For how much was {e} sold? / {e} was sold at what sum?"),
+    ),
+    fillers=lines(
+        """
+        Few would {w} such a {j} {n} alone.
+        Beyond the {n} lies another {n3}.
+        Rumour has it that the {n} grew {j}.
+        Kindly {w} your {n} elsewhere.
+        """
+    ),
+    personas=lines(
+        """
+        Imagine being the voice of {e}.
+        Serve whoever asks about {e}, and stay {j}.
+        """
+    ),
+)
+
+LIST_TITLES = phrases("List of {a}, Table: {a}, {a} of all, {a}, All about {a}, {a} by name")
+NOTE_TITLES = phrases("Notes, Overview, General information, Details, What to know, Questions, Summary, Good to know, Facts")

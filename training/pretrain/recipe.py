@@ -1,0 +1,59 @@
+"""The recipe of ``models/tiny``: every number that the run depends on, and the schedules made of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from training.pretrain.lessons import Difficulty
+from training.pretrain.model import Shape
+
+SHORT = Difficulty(passages=(1, 2), facts=(2, 4), fillers=(0, 0), exercises=8, absent=0.1, styled=0.0, closed=0.02)
+MIDDLE = Difficulty(passages=(2, 4), facts=(2, 4), fillers=(0, 1), exercises=10, absent=0.2, styled=0.1, closed=0.03)
+FULL = Difficulty(passages=(3, 5), facts=(2, 5), fillers=(0, 2), exercises=12, absent=0.25, styled=0.15, closed=0.03)
+LONG = Difficulty(passages=(4, 4), facts=(3, 6), fillers=(1, 4), exercises=12, absent=0.25, styled=0.15, closed=0.02)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Defaults are what was run for the shipped model; tokens are counted without padding."""
+
+    seed: int = 20261122
+    shape: Shape = field(default_factory=Shape)
+    tokenizer_lessons: int = 6000
+    row_tokens: int = 1024
+    rows_per_step: int = 3
+    matrix_learning_rate: float = 0.02
+    """Of Muon, for the matrices inside the layers."""
+    other_learning_rate: float = 0.003
+    """Of AdamW, for embeddings and norms."""
+    weight_decay: float = 0.01
+    gradient_clip: float = 1.0
+    warmup_tokens: int = 100_000
+    stable_tokens: int = 5_000_000
+    decay_tokens: int = 4_000_000
+    guidance_weight: float = 0.5
+    stages: tuple[tuple[int, tuple[tuple[Difficulty, float], ...]], ...] = (
+        (0, ((SHORT, 1.0),)),
+        (500_000, ((SHORT, 0.5), (MIDDLE, 0.5))),
+        (1_200_000, ((SHORT, 0.15), (MIDDLE, 0.5), (FULL, 0.35))),
+        (2_500_000, ((SHORT, 0.1), (MIDDLE, 0.25), (FULL, 0.5), (LONG, 0.15))),
+    )
+    """From so many tokens on, lessons of these difficulties with these weights."""
+
+    @property
+    def total_tokens(self) -> int:
+        return self.stable_tokens + self.decay_tokens
+
+    def rate(self, tokens: int) -> float:
+        """The learning rate's factor: linear warm-up, constant, linear to zero over ``decay_tokens``."""
+        rising = min(1.0, (tokens + 1) / self.warmup_tokens)
+        return rising * min(1.0, max(0.0, (self.total_tokens - tokens) / self.decay_tokens))
+
+    def guidance(self, tokens: int) -> float:
+        """The guidance's weight: constant, then linear to zero over the first half of the decay."""
+        left = (self.stable_tokens + self.decay_tokens / 2 - tokens) / (self.decay_tokens / 2)
+        return self.guidance_weight * min(1.0, max(0.0, left))
+
+    def difficulties(self, tokens: int) -> tuple[tuple[Difficulty, float], ...]:
+        """The mix of difficulties after so many tokens."""
+        return [mix for start, mix in self.stages if tokens >= start][-1]
