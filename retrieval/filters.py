@@ -65,7 +65,8 @@ def _checked_values(key: object, value: Any) -> tuple[Any, ...]:
                 f"The filter on {key!r} has the value {item!r}; it has to be {expected} or a list of these.",
                 code="invalid_filter",
             )
-    return tuple(clean_text(item) if isinstance(item, str) else item for item in values)
+    # Metadata is stored cleaned, ids as they were given.
+    return tuple(clean_text(item) if isinstance(item, str) and not about_id else item for item in values)
 
 
 def _clause(key: str) -> str:

@@ -64,11 +64,13 @@ def has_state(connection: sqlite3.Connection, snapshot: int, token: str) -> bool
     return row is not None and row[0] == token
 
 
-def known_documents(connection: sqlite3.Connection) -> dict[str, Known]:
-    """Every document by id, without its text."""
+def known_documents(connection: sqlite3.Connection, ids: Sequence[str] | None = None) -> dict[str, Known]:
+    """Documents by id, without their texts: those of `ids` that exist, or all."""
     query = """SELECT id, number, digest, cut, root, path, content
-               FROM documents LEFT JOIN sources ON sources.document = documents.number"""
-    return {row[0]: Known(*row[1:]) for row in connection.execute(query)}
+               FROM documents LEFT JOIN sources ON sources.document = documents.number
+               WHERE ?1 IS NULL OR id IN (SELECT value FROM json_each(?1))"""
+    wanted = None if ids is None else json.dumps(list(ids))
+    return {row[0]: Known(*row[1:]) for row in connection.execute(query, (wanted,))}
 
 
 def document_numbers(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, int]:

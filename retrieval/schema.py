@@ -11,7 +11,7 @@ SCHEMA_VERSION: Final = 1
 
 SCHEMA: Final = """
 CREATE TABLE meta (
-    key TEXT PRIMARY KEY,              -- embedder, embedder_digest, dimension
+    key TEXT PRIMARY KEY,              -- embedder, embedder_digest
     value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 

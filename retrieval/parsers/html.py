@@ -17,42 +17,17 @@ from retrieval.parsers.text import decode
 KEPT_SHARE: Final = 0.8
 
 _CHARSET: Final = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([\w-]+)""", re.IGNORECASE)
-_DROPPED: Final = [
-    "script",
-    "style",
-    "noscript",
-    "template",
-    "svg",
-    "iframe",
-    "object",
-    "form",
-    "nav",
-    "header",
-    "footer",
-    "aside",
-    "head",
-]
+_DROPPED: Final = frozenset(
+    {
+        *("aside", "footer", "header", "head", "nav"),
+        *("button", "iframe", "noscript", "object", "script", "select", "style", "svg", "template"),
+    }
+)
 _BLOCKS: Final = frozenset(
-    [
-        "p",
-        "div",
-        "section",
-        "article",
-        "main",
-        "ul",
-        "ol",
-        "dl",
-        "table",
-        "blockquote",
-        "pre",
-        "figure",
-        "figcaption",
-        "address",
-        "details",
-        "summary",
-        "hr",
-        "tr",
-    ]
+    {
+        *("address", "article", "blockquote", "details", "div", "figcaption", "figure", "form", "hr", "main"),
+        *("ol", "p", "pre", "section", "summary", "table", "tr", "ul"),
+    }
 )
 
 

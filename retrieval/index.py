@@ -1,0 +1,226 @@
+"""An index: documents in, passages out. The one class that others use."""
+
+import sqlite3
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from retrieval import rows
+from retrieval.commits import Change, apply
+from retrieval.derived import Derived
+from retrieval.documents import Document, UnreadableDocument, checked, document_digest
+from retrieval.embedder import Embedder, Vectors
+from retrieval.folders import scan
+from retrieval.passages import Splitter
+from retrieval.prepare import Progress, prepare
+from retrieval.results import Commit, DocumentInfo, Failure, Hit, IndexStats, SearchResult
+from retrieval.search import Request, Searcher
+from retrieval.store import IndexCorrupt, Store
+from retrieval.sync import Planner
+from tandem.errors import ConfigError, NotFound
+from tandem.settings import RetrievalConfig
+
+__all__ = ["Commit", "DocumentInfo", "Failure", "Hit", "Index", "IndexCorrupt", "IndexStats", "SearchResult"]
+
+DATABASE_NAME: Final = "index.db"
+
+
+class Index:
+    """The index in one folder; safe from several threads and processes, of which one writes at a time.
+
+    Every change is one commit, wholly there or not at all, and has a number, its snapshot.
+    Open one with `Index.open`, close it with `close` or as a context manager.
+    """
+
+    def __init__(self, folder: Path, embedder: Embedder, settings: RetrievalConfig) -> None:
+        self.folder = folder
+        self._embedder = embedder
+        self._settings = settings
+        self._splitter = Splitter(embedder, settings)
+        self._store = Store(folder / DATABASE_NAME)
+        self._derived = Derived(folder, embedder)
+        self._searcher = Searcher(self._store, self._derived, embedder, settings)
+        self._closing = threading.Lock()
+        self._closed = False
+
+    @classmethod
+    def open(cls, folder: Path, embedder: Embedder, settings: RetrievalConfig) -> Self:
+        """Open the index in `folder`, making it when there is none.
+
+        Raises ConfigError (`embedder_mismatch`) where it was made with another embedder, and
+        IndexCorrupt where its database is damaged. Other settings for passages are taken: the
+        documents are cut anew at the next `sync`.
+        """
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"The folder {folder} cannot be made: {error.strerror}.") from error
+        index = cls(folder, embedder, settings)
+        try:
+            index._check_embedder()
+            with index._store.reading() as connection:
+                index._derived.open(connection)
+            index._derived.save()
+        except BaseException:
+            index._store.close()
+            raise
+        return index
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Save what is derived and let go of the files; a second call does nothing."""
+        with self._closing:
+            if not self._closed:
+                self._closed = True
+                self._derived.save(always=True)
+                self._store.close()
+
+    @property
+    def snapshot(self) -> int:
+        """Number of the newest commit, of this or another process; 0 before the first."""
+        with self._store.reading() as connection:
+            return rows.current_state(connection).snapshot
+
+    def add(self, documents: Sequence[Document]) -> Commit:
+        """Add documents, or replace those whose ids are there already; equal ones are left alone.
+
+        What cannot be indexed is reported in `failed` and does not stop the rest.
+        """
+        taken, failed = _checked(documents)
+        with self._store.reading() as connection:
+            known = rows.known_documents(connection, list(taken))
+        unchanged: list[Document] = []
+        changed: list[Document] = []
+        for document in taken.values():
+            old = known.get(document.id)
+            same = old is not None and (old.digest, old.cut) == (document_digest(document), self._splitter.key)
+            (unchanged if same else changed).append(document)
+        write = prepare(
+            [(document, None) for document in changed], self._embedder, self._splitter, self._vectors_of(changed)
+        )
+        names = [document.id for document in unchanged]
+        return self._commit(Change(write=write, unchanged=names, failed=failed, restores=True))
+
+    def sync(self, paths: Sequence[Path], progress: Progress | None = None) -> Commit:
+        """Make the index agree with files and folders; only what changed is parsed and embedded.
+
+        Documents that came from these folders and are gone there are removed; those deleted by
+        `delete` stay deleted. One commit in all. Raises UserError for a path that does not exist.
+        """
+        plan = Planner(self._store, scan(paths), self._splitter.key).plan(progress)
+        known = self._vectors_of([document for document, _ in plan.write])
+        write = prepare(plan.write, self._embedder, self._splitter, known, progress)
+        return self._commit(Change(write, plan.remove, plan.sources, plan.unchanged, plan.failed))
+
+    def delete(self, ids: Sequence[str]) -> Commit:
+        """Delete documents for good: `sync` does not bring them back, only `add` does.
+
+        Raises NotFound, and deletes nothing, unless all are there.
+        """
+        wanted = list(dict.fromkeys(ids))
+        with self._store.reading() as connection:
+            _require(connection, wanted)
+        return self._commit(Change(remove=wanted, by_name=True))
+
+    def search(self, query: str, k: int | None = None, filter: Mapping[str, Any] | None = None) -> SearchResult:
+        """The `k` best passages (the setting, if None) among those that `filter` allows, best first.
+
+        `filter` compares metadata: `{"product": "kestrel", "language": ["en", "es"]}`, a list for
+        any of its values; `document` and `document_prefix` compare the id. Raises UserError for an
+        empty query, a bad `k` or filter, and Conflict (`empty_index`) where nothing is indexed.
+        """
+        return self._searcher.search(Request.checked(query, self._settings.k if k is None else k, filter))
+
+    def documents(self) -> list[DocumentInfo]:
+        """All documents, in the order of their ids."""
+        with self._store.reading() as connection:
+            return rows.document_infos(connection)
+
+    def document(self, document_id: str) -> Document:
+        """One document with its text, in which the offsets of hits count; raises NotFound."""
+        with self._store.reading() as connection:
+            return rows.read_document(connection, document_id)
+
+    def stats(self) -> IndexStats:
+        """Sizes, and what the index was made with."""
+        with self._store.reading() as connection:
+            state = rows.current_state(connection)
+            characters = connection.execute("SELECT coalesce(sum(length(text)), 0) FROM documents").fetchone()[0]
+        return IndexStats(
+            snapshot=state.snapshot,
+            documents=state.documents,
+            passages=state.passages,
+            characters=characters,
+            bytes=sum(path.stat().st_size for path in self.folder.iterdir() if path.is_file()),
+            embedder=self._embedder.name,
+            embedder_digest=self._embedder.digest,
+            dimension=self._embedder.dimension,
+            passage_tokens=self._settings.passage_tokens,
+            overlap_tokens=self._settings.overlap_tokens,
+        )
+
+    def _commit(self, change: Change) -> Commit:
+        with self._store.writing() as connection:
+            if change.by_name:
+                _require(connection, change.remove)
+            commit = apply(connection, change)
+        with self._store.reading() as connection:
+            self._derived.catch_up(connection)
+        self._derived.save()
+        return commit
+
+    def _vectors_of(self, documents: Sequence[Document]) -> dict[str, Vectors]:
+        """Vectors that the index has of the earlier versions of `documents`, by the text embedded."""
+        vectors: dict[str, Vectors] = {}
+        with self._store.reading() as connection:
+            for number in rows.document_numbers(connection, [document.id for document in documents]).values():
+                for row in rows.passages_of_document(connection, number):
+                    vectors[row.passage.searchable] = row.vector
+        return vectors
+
+    def _check_embedder(self) -> None:
+        mine = {"embedder": self._embedder.name, "embedder_digest": self._embedder.digest}
+        with self._store.reading() as connection:
+            stored = dict(connection.execute("SELECT key, value FROM meta").fetchall())
+        if not stored:
+            with self._store.writing() as connection:
+                connection.executemany("INSERT OR IGNORE INTO meta (key, value) VALUES (?, ?)", list(mine.items()))
+                stored = dict(connection.execute("SELECT key, value FROM meta").fetchall())
+        if stored["embedder_digest"] != self._embedder.digest:
+            raise ConfigError(
+                f"The index {self.folder} was made with the embedder {stored['embedder']!r}"
+                f" ({stored['embedder_digest'][:8]}) and cannot be searched with {self._embedder.name!r}"
+                f" ({self._embedder.digest[:8]}); set the embedder back, or delete the folder and index again.",
+                code="embedder_mismatch",
+            )
+
+
+def _require(connection: sqlite3.Connection, ids: Sequence[str]) -> None:
+    found = rows.document_numbers(connection, ids)
+    missing = [name for name in ids if name not in found]
+    if missing:
+        more = f" and {len(missing) - 1} others" if len(missing) > 1 else ""
+        raise NotFound(f"There is no document {missing[0]!r}{more} in the index.", ids=missing)
+
+
+def _checked(documents: Sequence[Document]) -> tuple[dict[str, Document], list[Failure]]:
+    """Documents by id as the index will keep them, and those it cannot keep."""
+    taken: dict[str, Document] = {}
+    failed: list[Failure] = []
+    for document in documents:
+        try:
+            if document.id in taken:
+                raise UnreadableDocument("Another document of the same call has this id and was taken instead.")
+            taken[document.id] = checked(document)
+        except UnreadableDocument as error:
+            failed.append(Failure(str(document.id), error.message))
+    return taken, failed

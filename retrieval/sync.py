@@ -1,0 +1,114 @@
+"""What has to be done so that the index agrees with folders: decided by content, file by file."""
+
+import hashlib
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from retrieval import rows
+from retrieval.documents import Document, UnreadableDocument, check_id, document_digest
+from retrieval.folders import FoundFile, Scan
+from retrieval.parsers import PARSER_VERSION, format_of, parse, read_bytes
+from retrieval.prepare import Progress, Source
+from retrieval.results import Failure
+from retrieval.rows import Known
+from retrieval.store import Store
+
+
+@dataclass(slots=True)
+class Plan:
+    """Documents to write, ids to remove, new origins, and what to report."""
+
+    write: list[tuple[Document, Source | None]] = field(default_factory=list)
+    remove: list[str] = field(default_factory=list)
+    sources: dict[str, Source] = field(default_factory=dict)
+    unchanged: list[str] = field(default_factory=list)
+    failed: list[Failure] = field(default_factory=list)
+
+
+class Planner:
+    """Compares one scan with one index. `cut` is the key of the splitter now in use."""
+
+    def __init__(self, store: Store, found: Scan, cut: str) -> None:
+        self._store = store
+        self._found = found
+        self._cut = cut
+        self._plan = Plan(failed=list(found.failures))
+        self._kept: set[str] = set()
+        with store.reading() as connection:
+            self._known: Mapping[str, Known] = rows.known_documents(connection)
+            self._deleted = rows.deleted_ids(connection)
+
+    def plan(self, progress: Progress | None = None) -> Plan:
+        """Read every file and parse the changed ones; nothing is written."""
+        for done, file in enumerate(self._found.files.values(), start=1):
+            try:
+                self._consider(file)
+            except UnreadableDocument as error:
+                self._plan.failed.append(Failure(file.id, error.message))
+                # A file that cannot be opened just now is not a file whose content is gone.
+                if error.code == "unreadable_file":
+                    self._kept.add(file.id)
+            if progress:
+                progress("read", done, len(self._found.files))
+        self._plan.remove = [name for name, known in self._known.items() if self._is_gone(name, known)]
+        self._recut_others()
+        return self._plan
+
+    def _consider(self, file: FoundFile) -> None:
+        if file.id in self._deleted:
+            day = time.strftime("%Y-%m-%d", time.gmtime(self._deleted[file.id]))
+            reason = f"It was deleted from the index on {day} and stays deleted until it is added again by hand."
+            raise UnreadableDocument(reason, code="deleted")
+        check_id(file.id)
+        format_of(file.id)
+        data = read_bytes(file.path)
+        source = Source(str(file.root), str(file.path), _content_digest(file.id, data))
+        known = self._known.get(file.id)
+        if known and known.content == source.content:
+            self._take_unchanged(file, known, source)
+        else:
+            self._take_changed(parse(data, file.id), known, source)
+
+    def _take_unchanged(self, file: FoundFile, known: Known, source: Source) -> None:
+        if known.cut != self._cut:
+            self._plan.write.append((self._stored(file.id), source))
+            return
+        self._plan.unchanged.append(file.id)
+        if (known.root, known.path) != (source.root, source.path):
+            self._plan.sources[file.id] = source
+
+    def _take_changed(self, document: Document, known: Known | None, source: Source) -> None:
+        if known and (known.digest, known.cut) == (document_digest(document), self._cut):
+            self._plan.unchanged.append(document.id)
+            self._plan.sources[document.id] = source
+        else:
+            self._plan.write.append((document, source))
+
+    def _is_gone(self, name: str, known: Known) -> bool:
+        """Whether `name` came from one of the folders and is not in it any more, or unreadable now."""
+        if known.root is None or known.path is None or known.root not in map(str, self._found.roots):
+            return False
+        if any(known.path.startswith(f"{folder}/") for folder in self._found.unlisted):
+            return False
+        taken = {*self._plan.unchanged, *(document.id for document, _ in self._plan.write), *self._kept}
+        return name not in taken
+
+    def _recut_others(self) -> None:
+        """Documents cut under other settings that no file of this scan stands for."""
+        settled = {*self._plan.remove, *self._plan.unchanged, *(document.id for document, _ in self._plan.write)}
+        for name, known in self._known.items():
+            if known.cut != self._cut and name not in settled:
+                source = None
+                if known.root is not None and known.path is not None and known.content is not None:
+                    source = Source(known.root, known.path, known.content)
+                self._plan.write.append((self._stored(name), source))
+
+    def _stored(self, name: str) -> Document:
+        with self._store.reading() as connection:
+            return rows.read_document(connection, name)
+
+
+def _content_digest(name: str, data: bytes) -> str:
+    """Of the bytes and of what decides how they are parsed."""
+    return hashlib.blake2b(data, digest_size=20, person=f"{PARSER_VERSION}{format_of(name)}".encode()).hexdigest()
