@@ -53,10 +53,10 @@ def run(arguments: Sequence[str]) -> int:
     except TandemError as error:
         return print_error(error, as_json)
     except ClickException as error:
-        hint = " (see `tandem --help`)" if error.exit_code == 2 else ""
-        return print_error(UserError(error.format_message().rstrip(".") + hint + ".", code="usage"), as_json)
+        return print_error(
+            UserError(f"{error.format_message().rstrip('.')}; see `tandem --help`.", code="usage"), as_json
+        )
     except (typer.Abort, KeyboardInterrupt):
-        print("interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
         # The reader (head, less) has left; Python would complain once more when it flushes at exit.

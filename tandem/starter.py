@@ -29,6 +29,7 @@ domains:
 #   max_queued: 64              # requests that may wait; further ones are answered 503
 #   startup_timeout_seconds: 300
 #   request_timeout_seconds: 120
+#   start_method: auto          # how vLLM makes its processes: auto, fork or spawn
 #   extra_args: []              # passed on to vLLM
 
 # retrieval:

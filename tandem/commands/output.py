@@ -13,8 +13,8 @@ from typing import Any
 
 from tandem.errors import TandemError, UserError
 
-Progress = Callable[[int, int, str], None]
-"""Called with what is done, what there is in all, and the name of the current piece."""
+Progress = Callable[[str, int, int], None]
+"""Called with the name of the current piece, how many are done, and how many there are."""
 
 
 def print_json(value: object) -> None:
@@ -45,7 +45,7 @@ def print_bug(error: BaseException, as_json: bool) -> int:
 def progress_bar(title: str, quiet: bool) -> Iterator[Progress]:
     """A bar on standard error while it is a terminal; silence for programs."""
     if quiet or not sys.stderr.isatty():
-        yield lambda _done, _total, _name: None
+        yield lambda _name, _done, _total: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
@@ -55,7 +55,7 @@ def progress_bar(title: str, quiet: bool) -> Iterator[Progress]:
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(title, total=None, name="")
 
-        def show(done: int, total: int, name: str) -> None:
+        def show(name: str, done: int, total: int) -> None:
             bar.update(task, completed=done, total=total, name=name)
 
         yield show
