@@ -56,4 +56,7 @@ def test_abstentions_are_recognised_however_they_are_spelled() -> None:
 
 def test_markers_are_found_with_their_offsets() -> None:
     answer = "9 o'clock [2], or 10 [13]."
-    assert [(marker.number, answer[marker.start : marker.end]) for marker in find_markers(answer)] == [(2, "[2]"), (13, "[13]")]
+    assert [(marker.number, answer[marker.start : marker.end]) for marker in find_markers(answer)] == [
+        (2, "[2]"),
+        (13, "[13]"),
+    ]

@@ -12,7 +12,9 @@ from training.pretrain.run import pretrain
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m training.pretrain", description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path(".tandem/pretrain"), help="folder of the run (checkpoints, log)")
+    parser.add_argument(
+        "--out", type=Path, default=Path(".tandem/pretrain"), help="folder of the run (checkpoints, log)"
+    )
     parser.add_argument("--threads", type=int, default=2, help="CPU threads")
     parser.add_argument("--stable-tokens", type=int, default=Recipe.stable_tokens, help="tokens before the rate falls")
     parser.add_argument("--decay-tokens", type=int, default=Recipe.decay_tokens, help="tokens while it falls to zero")

@@ -71,7 +71,11 @@ class LessonWriter:
         entities, facts = self._world_facts(difficulty)
         passages = self._passages(entities, facts, difficulty)
         instruction, form, word = self._style(difficulty)
-        answered = [self._answered(passages, number, span, form, word) for number, passage in enumerate(passages, 1) for span in passage.spans]
+        answered = [
+            self._answered(number, span, form, word)
+            for number, passage in enumerate(passages, 1)
+            for span in passage.spans
+        ]
         self.draw.shuffle(answered)
         absent_count = sum(self.draw.random() < difficulty.absent for _ in range(difficulty.exercises))
         absent = self._absent(entities, facts, absent_count)
@@ -91,7 +95,7 @@ class LessonWriter:
 
     def _closed_lesson(self, difficulty: Difficulty) -> Lesson:
         """No passage: nothing is known. Either no passages were shown at all, or retrieval found none."""
-        entities, facts = self._world_facts(difficulty)
+        _, facts = self._world_facts(difficulty)
         exercises = tuple(Exercise(ask(self.world, fact), ABSTENTION) for fact in facts[: difficulty.exercises])
         if self.draw.random() < 0.5:
             return Lesson(self._system(""), (), exercises)
@@ -114,7 +118,9 @@ class LessonWriter:
             facts += [world.fact(entity, attribute) for attribute in own]
         return entities, facts
 
-    def _passages(self, entities: Sequence[Entity], facts: Sequence[Fact], difficulty: Difficulty) -> list[WrittenPassage]:
+    def _passages(
+        self, entities: Sequence[Entity], facts: Sequence[Fact], difficulty: Difficulty
+    ) -> list[WrittenPassage]:
         written, listed = [], self._listed(facts) if self.draw.random() < 0.15 else []
         if listed:
             written.append(write_list(self.world, listed))
@@ -131,12 +137,12 @@ class LessonWriter:
         found = [fact for fact in facts if fact.label == label]
         return found if len(found) > 1 else []
 
-    def _answered(
-        self, passages: Sequence[WrittenPassage], number: int, span: tuple[Fact, int, int], form: str, word: str
-    ) -> Exercise:
+    def _answered(self, number: int, span: tuple[Fact, int, int], form: str, word: str) -> Exercise:
         fact, start, _ = span
         frame = (fact.relation.statements if fact.relation else self.world.phrasing.attribute_statements)[0]
-        sentence = capitalised(frame.replace("{a}", fact.label).replace("{e}", fact.entity.name).replace("{v}", fact.value))
+        sentence = capitalised(
+            frame.replace("{a}", fact.label).replace("{e}", fact.entity.name).replace("{v}", fact.value)
+        )
         answer = form.format(value=fact.value, number=number, sentence=sentence, word=word)
         return Exercise(ask(self.world, fact), answer, fact.value, number, start)
 
@@ -155,7 +161,9 @@ class LessonWriter:
             else:
                 kinds = [word for word in other.entity.title.split() if word in world.lexicon.kinds]
                 entity, attribute = world.entity(kinds[-1] if kinds else None), (other.label, other.relation)
-            if (entity.title, attribute[0]) in stated or (chance >= 0.8 and entity.title in {known.title for known in entities}):
+            if (entity.title, attribute[0]) in stated or (
+                chance >= 0.8 and entity.title in {known.title for known in entities}
+            ):
                 if chance < 0.6 and len(stated) >= len(entities) * len({fact.label for fact in facts}):
                     entity = world.entity()
                 else:

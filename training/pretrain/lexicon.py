@@ -43,7 +43,9 @@ class Lexicon:
     def closed_words(self) -> frozenset[str]:
         """Every listed content word, lower case; what the other lexicon must not use."""
         listed = (self.kinds, self.attributes, self.adjectives, self.nouns, self.verbs, self.colours, self.materials)
-        return frozenset(word for group in (*listed, self.roles, self.units) for phrase in group for word in phrase.split())
+        return frozenset(
+            word for group in (*listed, self.roles, self.units) for phrase in group for word in phrase.split()
+        )
 
     def invented(self, draw: random.Random, syllables: int | None = None) -> str:
         """A made-up lower-case word of one to three syllables."""
@@ -223,7 +225,9 @@ HELD_OUT = Lexicon(
         lubricant, sealant, garnish, topping, stuffing, upholstery, voucher stub, curfew, headcount, viscosity,
         wattage, resolution, alias, postcode, overseer, custodian, intake, yield, harvest, antidote, allergen"""
     ),
-    adjectives=phrases("crimson, dusty, fragile, glossy, hollow, icy, jagged, lunar, misty, noble, polar, rusty, stern"),
+    adjectives=phrases(
+        "crimson, dusty, fragile, glossy, hollow, icy, jagged, lunar, misty, noble, polar, rusty, stern"
+    ),
     nouns=phrases(
         """acorn, badge, bracket, buckle, canvas, cardigan, cushion, dagger, fossil, funnel, gasket, hinge, kernel, knob,
         latch, magnet, muffin, napkin, olive, paddle, pebble, pulley, saddle, sponge, staircase, thimble, turnip, walnut"""

@@ -85,13 +85,27 @@ GUIDANCE = Guidance({})
 
 
 def guided_attention(
-    module: torch.nn.Module, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, attention_mask: torch.Tensor | None, **options: Any
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    **options: Any,
 ) -> tuple[torch.Tensor, None]:
     """Scaled dot-product attention that lets ``GUIDANCE`` look on. Shapes: (R, heads, T, head width)."""
     scaling = options.get("scaling") or query.shape[-1] ** -0.5
     GUIDANCE.observe(int(getattr(module, "layer_idx")), query, key, scaling)  # noqa: B009 (typed as Module)
-    mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=attention_mask, scale=scaling, is_causal=attention_mask is None)
+    mixed = functional.scaled_dot_product_attention(
+        query, key, value, attn_mask=attention_mask, scale=scaling, is_causal=attention_mask is None
+    )
     return mixed.transpose(1, 2).contiguous(), None
 
 
 AttentionInterface.register("guided", guided_attention)
+
+
+def hidden_states(model: Qwen3ForCausalLM, batch: Batch) -> torch.Tensor:
+    """The decoder's output for a batch of rows, each token seeing what the batch says. Shape: (R, T, width)."""
+    read = model.model(input_ids=batch.tokens, attention_mask=batch.visible, position_ids=batch.positions)
+    hidden: torch.Tensor = read.last_hidden_state
+    return hidden

@@ -80,7 +80,7 @@ def bullets(world: World, text: Text, entity: Entity, facts: Sequence[Fact]) -> 
         text.write("\n" if place < len(facts) - 1 else "")
 
 
-def table(world: World, text: Text, entity: Entity, facts: Sequence[Fact]) -> None:
+def table(_world: World, text: Text, entity: Entity, facts: Sequence[Fact]) -> None:
     text.write(f"| {capitalised(entity.title)} | |\n| --- | --- |\n")
     for place, fact in enumerate(facts):
         text.write(f"| {capitalised(fact.label)} | ")
@@ -88,7 +88,7 @@ def table(world: World, text: Text, entity: Entity, facts: Sequence[Fact]) -> No
         text.write(" |\n" if place < len(facts) - 1 else " |")
 
 
-def dialogue(world: World, text: Text, entity: Entity, facts: Sequence[Fact]) -> None:
+def dialogue(world: World, text: Text, _entity: Entity, facts: Sequence[Fact]) -> None:
     for place, fact in enumerate(facts):
         text.write(f"{world.draw.choice(('Q: ', '', '**'))}{ask(world, fact)}\n{world.draw.choice(('A: ', ''))}")
         if world.draw.random() < 0.5:
@@ -98,7 +98,7 @@ def dialogue(world: World, text: Text, entity: Entity, facts: Sequence[Fact]) ->
         text.write("\n" if place < len(facts) - 1 else "")
 
 
-def headings(world: World, text: Text, entity: Entity, facts: Sequence[Fact]) -> None:
+def headings(world: World, text: Text, _entity: Entity, facts: Sequence[Fact]) -> None:
     for place, fact in enumerate(facts):
         text.write(f"{'#' * world.draw.choice((1, 2, 3))} {capitalised(fact.label)}\n")
         state(world, text, fact)
@@ -106,7 +106,13 @@ def headings(world: World, text: Text, entity: Entity, facts: Sequence[Fact]) ->
 
 
 Shape = Callable[[World, Text, Entity, Sequence[Fact]], None]
-SHAPES: tuple[tuple[Shape, float], ...] = ((prose, 0.58), (bullets, 0.14), (table, 0.08), (dialogue, 0.1), (headings, 0.1))
+SHAPES: tuple[tuple[Shape, float], ...] = (
+    (prose, 0.58),
+    (bullets, 0.14),
+    (table, 0.08),
+    (dialogue, 0.1),
+    (headings, 0.1),
+)
 
 
 def ask(world: World, fact: Fact) -> str:
@@ -129,7 +135,9 @@ def write_list(world: World, facts: Sequence[Fact]) -> WrittenPassage:
         text.write(f"| {title} | " if as_table else f"- {title}: ")
         text.value(fact)
         text.write((" |" if as_table else "") + ("\n" if place < len(facts) - 1 else ""))
-    return WrittenPassage(capitalised(draw.choice(LIST_TITLES).replace("{a}", facts[0].label)), text.text, tuple(text.spans))
+    return WrittenPassage(
+        capitalised(draw.choice(LIST_TITLES).replace("{a}", facts[0].label)), text.text, tuple(text.spans)
+    )
 
 
 def write_passage(world: World, entity: Entity, facts: Sequence[Fact], fillers: int) -> WrittenPassage:

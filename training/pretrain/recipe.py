@@ -41,6 +41,11 @@ class Recipe:
     """From so many tokens on, lessons of these difficulties with these weights."""
 
     @property
+    def guided_heads(self) -> dict[int, tuple[int, ...]]:
+        """Layers and heads that guidance teaches: two heads of the layer before the last, one of the last."""
+        return {self.shape.layers - 2: (0, 1), self.shape.layers - 1: (0,)}
+
+    @property
     def total_tokens(self) -> int:
         return self.stable_tokens + self.decay_tokens
 

@@ -77,6 +77,8 @@ class RowBuilder:
                 row, number = Row(), 0
             self._add(row, lesson, number)
             number += 1
+        if row.tokens:
+            yield row
 
     def _needed(self, lesson: Lesson) -> int:
         characters = sum(len(passage.text) for passage in lesson.passages or ())
@@ -85,11 +87,15 @@ class RowBuilder:
 
     def _prefix(self, lesson: Lesson) -> tuple[str, list[tuple[str, int]]]:
         """The text before the question, and where each passage's text begins in it."""
-        shown = None if lesson.passages is None else [Passage(passage.title, passage.text) for passage in lesson.passages]
+        shown = (
+            None if lesson.passages is None else [Passage(passage.title, passage.text) for passage in lesson.passages]
+        )
         text = chat_text(build_messages("\0", shown, lesson.system_prompt), generate=False).split("\0")[0]
         begins, at = [], 0
         for number, passage in enumerate(lesson.passages or (), 1):
-            at = text.index(f"[{number}] {passage.title}\n{passage.text} [{number}]", at) + len(f"[{number}] {passage.title}\n")
+            at = text.index(f"[{number}] {passage.title}\n{passage.text} [{number}]", at) + len(
+                f"[{number}] {passage.title}\n"
+            )
             begins.append(("", at))
         return text.rstrip(" "), begins
 
@@ -117,7 +123,15 @@ class RowBuilder:
                 self._add_sources(row, item, at, answer, starts, begins[item.number - 1][1], base, context)
 
     def _add_sources(
-        self, row: Row, item: Exercise, at: int, answer: list[int], starts: np.ndarray, begin: int, base: int, context: list[int]
+        self,
+        row: Row,
+        item: Exercise,
+        at: int,
+        answer: list[int],
+        starts: np.ndarray,
+        begin: int,
+        base: int,
+        context: list[int],
     ) -> None:
         """Note where the tokens of the value and of the marker are copied from."""
         first, last = begin + item.start, begin + item.start + len(item.value)
@@ -139,7 +153,8 @@ class RowBuilder:
 def chat_text(messages: list[Message], generate: bool) -> str:
     """The text of messages under the chat template of ``models/tiny`` (a test holds the two together)."""
     turns = [
-        f"{TURN_START}{message['role']}\n{' ' if message['role'] == 'assistant' else ''}{message['content']}{TURN_END}\n" for message in messages
+        f"{TURN_START}{message['role']}\n{' ' if message['role'] == 'assistant' else ''}{message['content']}{TURN_END}\n"
+        for message in messages
     ]
     return "".join(turns) + (f"{TURN_START}assistant\n" if generate else "")
 
@@ -170,5 +185,7 @@ def collate(rows: list[Row], padding: int) -> Batch:
         source_row=torch.tensor([index for index, _, _ in noted]),
         source_at=torch.tensor([at for _, at, _ in noted]),
         source_places=source_places,
-        exercises=tuple((index, start, end, item) for index, row in enumerate(rows) for start, end, item in row.exercises),
+        exercises=tuple(
+            (index, start, end, item) for index, row in enumerate(rows) for start, end, item in row.exercises
+        ),
     )

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.nn import functional
@@ -23,7 +24,7 @@ from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
 from tandem.prompt import Passage, build_context
 from training.pretrain.evaluate import quick_score, writer
 from training.pretrain.lessons import Lesson
-from training.pretrain.model import GUIDANCE, build_model
+from training.pretrain.model import GUIDANCE, build_model, hidden_states
 from training.pretrain.muon import Muon
 from training.pretrain.recipe import FULL, MIDDLE, Recipe
 from training.pretrain.rows import Batch, RowBuilder, collate
@@ -52,17 +53,20 @@ def step_lessons(recipe: Recipe, step: int, tokens: int) -> Iterator[Lesson]:
 
 
 def language_loss(model: Qwen3ForCausalLM, batch: Batch) -> torch.Tensor:
-    """Weighted mean of the next token's cross-entropy. hidden: (R, T, width); only weighted targets reach the head."""
-    hidden = model.model(input_ids=batch.tokens, attention_mask=batch.visible, position_ids=batch.positions).last_hidden_state
+    """Weighted mean of the next token's cross-entropy; only weighted targets reach the head."""
+    hidden = hidden_states(model, batch)
     weights = batch.weights[:, 1:]
     kept = weights > 0
-    losses = functional.cross_entropy(model.lm_head(hidden[:, :-1][kept]).float(), batch.tokens[:, 1:][kept], reduction="none")
+    logits = model.lm_head(hidden[:, :-1][kept]).float()
+    losses = functional.cross_entropy(logits, batch.tokens[:, 1:][kept], reduction="none")
     return (losses * weights[kept]).sum() / weights.sum()
 
 
 def optimizers(model: Qwen3ForCausalLM, recipe: Recipe) -> list[torch.optim.Optimizer]:
     """Muon for the matrices inside the layers, AdamW for the rest."""
-    matrices = [parameter for name, parameter in model.named_parameters() if parameter.ndim == 2 and "embed" not in name]
+    matrices = [
+        parameter for name, parameter in model.named_parameters() if parameter.ndim == 2 and "embed" not in name
+    ]
     known = {id(parameter) for parameter in matrices}
     others = [parameter for parameter in model.parameters() if id(parameter) not in known]
     return [
@@ -75,14 +79,15 @@ def save_model(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, fold
     """Write a model folder in bf16 (safetensors), whole or not at all."""
     beside = folder.with_name(folder.name + ".writing")
     shutil.rmtree(beside, ignore_errors=True)
-    copy = build_model_like(model)
-    copy.save_pretrained(beside)
+    portable_copy(model).save_pretrained(beside)
     tokenizer.save_pretrained(beside)
+    for file in beside.iterdir():
+        file.chmod(0o644)
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(beside, folder)
 
 
-def build_model_like(model: Qwen3ForCausalLM) -> Qwen3ForCausalLM:
+def portable_copy(model: Qwen3ForCausalLM) -> Qwen3ForCausalLM:
     """A bf16 copy that any loader can read (no guided attention in its configuration)."""
     config = type(model.config).from_dict({**model.config.to_dict(), "use_cache": True})
     config._attn_implementation = "sdpa"
@@ -91,69 +96,104 @@ def build_model_like(model: Qwen3ForCausalLM) -> Qwen3ForCausalLM:
     return copy.to(torch.bfloat16)
 
 
-def pretrain(recipe: Recipe, folder: Path, threads: int, minutes_between_checkpoints: float = 5.0) -> None:
-    """Run or resume the recipe in ``folder``: ``model/`` (the newest checkpoint), ``state.pt``, ``log.jsonl``."""
-    torch.manual_seed(recipe.seed)
-    torch.set_num_threads(threads)
-    folder.mkdir(parents=True, exist_ok=True)
-    state_path, model_folder = folder / "state.pt", folder / "model"
-    state = torch.load(state_path, weights_only=True) if state_path.exists() else None
-    if state is None:
-        tokenizer = train_tokenizer(tokenizer_texts(recipe), recipe.shape.vocabulary)
-    else:
-        tokenizer = PreTrainedTokenizerFast.from_pretrained(model_folder)
-    raw = tokenizer.backend_tokenizer
-    padding = int(raw.token_to_id(END_OF_TEXT))
-    model = build_model(recipe.shape, int(raw.token_to_id(TURN_END)), padding)
-    steppers = optimizers(model, recipe)
-    step, tokens = 0, 0
-    if state is not None:
-        model.load_state_dict(state["model"])
-        for stepper, saved in zip(steppers, state["optimizers"], strict=True):
-            stepper.load_state_dict(saved)
-        step, tokens = state["step"], state["tokens"]
-    base_rates = (recipe.matrix_learning_rate, recipe.other_learning_rate)
-    GUIDANCE.layers = {recipe.shape.layers - 2: (0, 1), recipe.shape.layers - 1: (0,)}
-    builder = RowBuilder(raw, recipe.row_tokens)
-    began, saved_at, since = time.time(), time.time(), tokens
+class Run:
+    """A run of the recipe in ``folder``: ``model/`` (the newest checkpoint), ``state.pt`` (to resume), ``log.jsonl``."""
 
-    def checkpoint() -> None:
-        save_model(model, tokenizer, model_folder)
-        everything = {"model": model.state_dict(), "optimizers": [stepper.state_dict() for stepper in steppers], "step": step, "tokens": tokens}
-        torch.save(everything, state_path.with_suffix(".writing"))
-        os.replace(state_path.with_suffix(".writing"), state_path)
+    def __init__(self, recipe: Recipe, folder: Path) -> None:
+        self.recipe, self.folder = recipe, folder
+        self.state_path, self.model_folder = folder / "state.pt", folder / "model"
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.manual_seed(recipe.seed)
+        state = torch.load(self.state_path, weights_only=True) if self.state_path.exists() else None
+        if state is None:
+            self.tokenizer = train_tokenizer(tokenizer_texts(recipe), recipe.shape.vocabulary)
+        else:
+            self.tokenizer = PreTrainedTokenizerFast.from_pretrained(self.model_folder)
+        self.raw = self.tokenizer.backend_tokenizer
+        self.padding = int(self.raw.token_to_id(END_OF_TEXT))
+        self.model = build_model(recipe.shape, int(self.raw.token_to_id(TURN_END)), self.padding)
+        self.optimizers = optimizers(self.model, recipe)
+        self.rates = (recipe.matrix_learning_rate, recipe.other_learning_rate)
+        self.builder = RowBuilder(self.raw, recipe.row_tokens)
+        self.step, self.tokens = 0, 0
+        GUIDANCE.layers = recipe.guided_heads
+        if state is None:
+            self.log(recipe=asdict(recipe), torch=torch.__version__)
+        else:
+            self._resume(state)
 
-    def log(**entry: object) -> None:
-        with (folder / "log.jsonl").open("a") as file:
+    def _resume(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        self.step, self.tokens = state["step"], state["tokens"]
+
+    def checkpoint(self) -> None:
+        """Write the model folder and all that resuming needs."""
+        save_model(self.model, self.tokenizer, self.model_folder)
+        optimizer_states = [optimizer.state_dict() for optimizer in self.optimizers]
+        state = {
+            "model": self.model.state_dict(),
+            "optimizers": optimizer_states,
+            "step": self.step,
+            "tokens": self.tokens,
+        }
+        writing = self.state_path.with_suffix(".writing")
+        torch.save(state, writing)
+        os.replace(writing, self.state_path)
+
+    def log(self, **entry: object) -> None:
+        """Add a line to the run's log and to standard output."""
+        with (self.folder / "log.jsonl").open("a") as file:
             file.write(json.dumps(entry) + "\n")
-        print(" ".join(f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}" for name, value in entry.items()), flush=True)
+        shown = (
+            f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}" for name, value in entry.items()
+        )
+        print(" ".join(shown), flush=True)
 
-    if state is None:
-        log(recipe=asdict(recipe), torch=torch.__version__)
-    while tokens < recipe.total_tokens:
-        rows = list(itertools.islice(builder.rows(step_lessons(recipe, step, tokens)), recipe.rows_per_step))
-        batch = collate(rows, padding)
-        for stepper, base in zip(steppers, base_rates, strict=True):
-            for group in stepper.param_groups:
-                group["lr"] = base * recipe.rate(tokens)
-        guidance = recipe.guidance(tokens)
-        GUIDANCE.batch = batch if guidance > 0 else None
-        loss = language_loss(model, batch)
-        guided = GUIDANCE.loss()
-        (loss + guidance * guided).backward()
-        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.gradient_clip)
-        for stepper in steppers:
-            stepper.step()
-            stepper.zero_grad(set_to_none=True)
-        step, tokens = step + 1, tokens + sum(len(row.tokens) for row in rows)
-        if step % 20 == 0:
-            speed = (tokens - since) / (time.time() - began)
-            log(step=step, tokens=tokens, loss=loss.item(), guided=guided.item(), norm=norm.item(), tokens_per_second=speed)
-        if step % 200 == 0:
-            GUIDANCE.batch = None
-            for held_out in (False, True):
-                print(f"  {'held-out' if held_out else 'teaching'}: {quick_score(model, raw, 2048, padding, held_out).line()}", flush=True)
+    def train_step(self) -> dict[str, float]:
+        """One step: lessons to rows, loss and guidance, gradients, update. Returns what the log shows of it."""
+        recipe = self.recipe
+        lessons = step_lessons(recipe, self.step, self.tokens)
+        rows = list(itertools.islice(self.builder.rows(lessons), recipe.rows_per_step))
+        batch = collate(rows, self.padding)
+        for optimizer, rate in zip(self.optimizers, self.rates, strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = rate * recipe.rate(self.tokens)
+        guidance_weight = recipe.guidance(self.tokens)
+        GUIDANCE.batch = batch if guidance_weight > 0 else None
+        loss, guided = language_loss(self.model, batch), GUIDANCE.loss()
+        (loss + guidance_weight * guided).backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), recipe.gradient_clip)
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        GUIDANCE.batch = None
+        self.step, self.tokens = self.step + 1, self.tokens + sum(len(row.tokens) for row in rows)
+        return {"loss": loss.item(), "guided": guided.item(), "norm": norm.item()}
+
+    def log_scores(self) -> None:
+        """Log a small reading score on the teaching generator and on the held-out one."""
+        for held_out in (False, True):
+            reading = quick_score(self.model, self.raw, self.padding, held_out)
+            self.log(step=self.step, tokens=self.tokens, held_out=held_out, **asdict(reading))
+
+
+def pretrain(recipe: Recipe, folder: Path, threads: int, minutes_between_checkpoints: float = 5.0) -> None:
+    """Run the recipe in ``folder`` to its end, or resume it there."""
+    torch.set_num_threads(threads)
+    run = Run(recipe, folder)
+    began = saved_at = time.time()
+    since = run.tokens
+    while run.tokens < recipe.total_tokens:
+        losses = run.train_step()
+        if run.step % 20 == 0:
+            speed = (run.tokens - since) / (time.time() - began)
+            run.log(step=run.step, tokens=run.tokens, **losses, tokens_per_second=speed)
+        if run.step % 200 == 0:
+            run.log_scores()
         if time.time() - saved_at > minutes_between_checkpoints * 60:
-            checkpoint()
+            run.checkpoint()
             saved_at = time.time()
-    checkpoint()
+    run.log_scores()
+    run.checkpoint()

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from training.pretrain.lexicon import Lexicon
 from training.pretrain.phrasing import Phrasing, Relation
 
-
 NUMBER_WORDS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "twelve", "thirty")
 
 
@@ -104,12 +103,20 @@ class World:
 
     def money(self) -> str:
         amount = self.draw.randint(1, self.draw.choice((20, 200, 3000)))
-        return self.draw.choice((f"{amount} euros", f"${amount}", f"{amount}.{self.draw.randint(10, 99)} dollars", f"{amount} coins"))
+        return self.draw.choice(
+            (f"{amount} euros", f"${amount}", f"{amount}.{self.draw.randint(10, 99)} dollars", f"{amount} coins")
+        )
 
     def contact(self) -> str:
         name = self.lexicon.invented(self.draw)
         digits = "".join(str(self.draw.randint(0, 9)) for _ in range(self.draw.randint(4, 7)))
-        return self.draw.choice((f"{name}@{self.lexicon.invented(self.draw)}.org", f"{digits[:3]} {digits[3:]}", f"{name}.net/{self.lexicon.invented(self.draw)}"))
+        return self.draw.choice(
+            (
+                f"{name}@{self.lexicon.invented(self.draw)}.org",
+                f"{digits[:3]} {digits[3:]}",
+                f"{name}.net/{self.lexicon.invented(self.draw)}",
+            )
+        )
 
     def draw_value(self, kind: str) -> str:
         """A value of a kind: ``measure``, ``person``, ``place``, ``action`` and so on; ``any`` draws the kind too."""
@@ -137,7 +144,14 @@ class World:
             name = f"{stem} {self.proper()}" if draw.random() < 0.7 else self.person()
             return Entity(name, name, draw.choice(("He", "She")))
         if shape < 0.62:
-            inner = draw.choice((f"{stem} {kind}", f"{stem} {self.code()}", f"{stem} {self.code()} {kind}", f"{stem} {kind} {self.code()}"))
+            inner = draw.choice(
+                (
+                    f"{stem} {kind}",
+                    f"{stem} {self.code()}",
+                    f"{stem} {self.code()} {kind}",
+                    f"{stem} {kind} {self.code()}",
+                )
+            )
             name = f"the {inner}" if inner.endswith(kind) else inner
             return Entity(name, inner, "It")
         if shape < 0.78:
@@ -168,7 +182,9 @@ class World:
             return relation.label, relation
         if draw.random() < 0.3:
             first = self.lexicon.invented(draw)
-            return draw.choice((first, f"{first} {draw.choice(self.lexicon.nouns)}", f"{draw.choice(self.lexicon.adjectives)} {first}")), None
+            return draw.choice(
+                (first, f"{first} {draw.choice(self.lexicon.nouns)}", f"{draw.choice(self.lexicon.adjectives)} {first}")
+            ), None
         if draw.random() < 0.25:
             return f"{draw.choice(self.lexicon.nouns)} {draw.choice(self.lexicon.attributes)}", None
         return draw.choice(self.lexicon.attributes), None
@@ -190,10 +206,19 @@ class World:
         nouns = draw.sample(lexicon.nouns, 3)
         adjectives = draw.sample(lexicon.adjectives, 2)
         return draw.choice(self.phrasing.fillers).format(
-            n=nouns[0], n2=nouns[1], n3=nouns[2], j=adjectives[0], j2=adjectives[1], w=draw.choice(lexicon.verbs), w2=draw.choice(lexicon.verbs), r=draw.choice(lexicon.roles)
+            n=nouns[0],
+            n2=nouns[1],
+            n3=nouns[2],
+            j=adjectives[0],
+            j2=adjectives[1],
+            w=draw.choice(lexicon.verbs),
+            w2=draw.choice(lexicon.verbs),
+            r=draw.choice(lexicon.roles),
         )
 
     def persona(self) -> str:
         draw, lexicon = self.draw, self.lexicon
         adjectives = draw.sample(lexicon.adjectives, 2)
-        return draw.choice(self.phrasing.personas).format(e=self.entity().name, j=adjectives[0], j2=adjectives[1], r=draw.choice(lexicon.roles))
+        return draw.choice(self.phrasing.personas).format(
+            e=self.entity().name, j=adjectives[0], j2=adjectives[1], r=draw.choice(lexicon.roles)
+        )

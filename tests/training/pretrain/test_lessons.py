@@ -1,0 +1,89 @@
+"""The teaching text: reproducible, true to its own passages, and apart from what it is measured on."""
+
+import random
+import re
+from pathlib import Path
+
+import pytest
+
+from tandem.prompt import ABSTENTION
+from training.pretrain import phrasing
+from training.pretrain.evaluate import FOUR_PASSAGES, writer
+from training.pretrain.lessons import Difficulty, Lesson
+from training.pretrain.lexicon import HELD_OUT, TEACHING
+from training.pretrain.recipe import FULL, LONG, MIDDLE, SHORT, Recipe
+from training.pretrain.world import World
+
+EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
+DIFFICULTIES = (SHORT, MIDDLE, FULL, LONG, FOUR_PASSAGES)
+
+
+def lessons(difficulty: Difficulty, count: int = 40, held_out: bool = False, seed: int = 1) -> list[Lesson]:
+    source = writer(held_out, seed)
+    return [source.write(difficulty) for _ in range(count)]
+
+
+def test_the_same_seed_writes_the_same_lessons() -> None:
+    assert lessons(FULL, seed=3) == lessons(FULL, seed=3)
+    assert lessons(FULL, seed=3) != lessons(FULL, seed=4)
+
+
+@pytest.mark.parametrize("held_out", [False, True])
+@pytest.mark.parametrize("difficulty", DIFFICULTIES)
+def test_every_value_stands_where_the_exercise_says(difficulty: Difficulty, held_out: bool) -> None:
+    for lesson in lessons(difficulty, held_out=held_out):
+        for item in lesson.exercises:
+            if item.number is not None:
+                assert lesson.passages is not None
+                text = lesson.passages[item.number - 1].text
+                assert text[item.start : item.start + len(item.value)] == item.value
+                assert item.value in item.answer
+
+
+@pytest.mark.parametrize("held_out", [False, True])
+def test_a_question_without_answer_is_none_of_the_questions_with_one(held_out: bool) -> None:
+    for lesson in lessons(FULL, 100, held_out):
+        answered = {item.question for item in lesson.exercises if item.number is not None}
+        unanswered = {item.question for item in lesson.exercises if item.number is None}
+        assert not answered & unanswered
+        assert all(item.answer == ABSTENTION for item in lesson.exercises if item.number is None)
+
+
+def test_without_passages_nothing_is_known() -> None:
+    closed = [lesson for lesson in lessons(Difficulty(closed=1.0)) if not lesson.passages]
+    assert len(closed) == 40
+    assert {item.answer for lesson in closed for item in lesson.exercises} == {ABSTENTION}
+
+
+def test_the_two_lexicons_share_no_word() -> None:
+    assert not TEACHING.closed_words & HELD_OUT.closed_words
+    assert not set(TEACHING.places) & set(HELD_OUT.places)
+    assert not (set(TEACHING.months) | set(TEACHING.days)) & (set(HELD_OUT.months) | set(HELD_OUT.days))
+
+
+def test_the_two_lexicons_invent_different_names() -> None:
+    teaching = World(TEACHING, phrasing.TEACHING, random.Random(1))
+    held_out = World(HELD_OUT, phrasing.HELD_OUT, random.Random(1))
+    assert not {teaching.proper() for _ in range(20_000)} & {held_out.proper() for _ in range(20_000)}
+
+
+def test_the_two_phrasings_share_no_frame() -> None:
+    def frames(given: phrasing.Phrasing) -> set[str]:
+        stated = {frame for item in given.relations for frame in (*item.statements, *item.questions)}
+        return stated | set(given.attribute_statements) | set(given.attribute_questions) | set(given.fillers)
+
+    assert not frames(phrasing.TEACHING) & frames(phrasing.HELD_OUT)
+
+
+def test_the_teaching_text_names_nothing_of_the_sample_domain() -> None:
+    names = (EXAMPLES / "helpdesk" / "names.txt").read_text(encoding="utf-8").splitlines()
+    written = (passage for lesson in lessons(FULL, 2000) for passage in lesson.passages or ())
+    taught = " ".join(f"{passage.title} {passage.text}" for passage in written)
+    assert len(names) > 50
+    assert not [name for name in names if re.search(rf"\b{re.escape(name)}\b", taught)]
+
+
+def test_the_rate_rises_stays_and_falls_to_zero() -> None:
+    recipe = Recipe(warmup_tokens=10, stable_tokens=100, decay_tokens=100)
+    assert [recipe.rate(tokens) for tokens in (4, 50, 100, 150, 200)] == [0.5, 1.0, 1.0, 0.5, 0.0]
+    assert [recipe.guidance(tokens) / recipe.guidance_weight for tokens in (0, 100, 125, 150)] == [1.0, 1.0, 0.5, 0.0]
