@@ -15,6 +15,7 @@ def serve(
     json: JsonOption = False,
 ) -> None:
     """Serve the configured domains over HTTP; starts the engine unless `engine.url` names one."""
+    del json  # nothing is printed but errors, whose form `tandem.cli` takes from the command line
     settings, workspace = open_project(config, home)
     from serving.run import serve as run_server
 
