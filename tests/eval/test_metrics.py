@@ -30,7 +30,9 @@ def test_token_f1_counts_tokens_in_common_as_often_as_both_have_them() -> None:
 
 
 @given(st.text(), st.lists(st.text(), max_size=4))
-def test_measures_stay_between_zero_and_one_and_exact_match_implies_full_f1(prediction: str, answers: list[str]) -> None:
+def test_measures_stay_between_zero_and_one_and_exact_match_implies_full_f1(
+    prediction: str, answers: list[str]
+) -> None:
     exact, overlap = exact_match(prediction, answers), token_f1(prediction, answers)
     assert 0.0 <= overlap <= 1.0
     if exact and normalise(prediction):

@@ -15,12 +15,12 @@ def main() -> None:
     parser.add_argument(
         "--out", type=Path, default=Path(".tandem/pretrain"), help="folder of the run (checkpoints, log)"
     )
-    parser.add_argument("--threads", type=int, default=2, help="CPU threads")
     parser.add_argument("--stable-tokens", type=int, default=Recipe.stable_tokens, help="tokens before the rate falls")
     parser.add_argument("--decay-tokens", type=int, default=Recipe.decay_tokens, help="tokens while it falls to zero")
     arguments = parser.parse_args()
     recipe = dataclasses.replace(Recipe(), stable_tokens=arguments.stable_tokens, decay_tokens=arguments.decay_tokens)
-    pretrain(recipe, arguments.out, arguments.threads)
+    pretrain(recipe, arguments.out)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -21,7 +21,10 @@ class Recipe:
     shape: Shape = field(default_factory=Shape)
     tokenizer_lessons: int = 6000
     row_tokens: int = 1024
-    rows_per_step: int = 3
+    workers: int = 2
+    """Processes that share a step; the lessons depend on their number."""
+    rows_per_step: int = 2
+    """Of each worker."""
     matrix_learning_rate: float = 0.02
     """Of Muon, for the matrices inside the layers."""
     other_learning_rate: float = 0.003

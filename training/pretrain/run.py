@@ -11,6 +11,7 @@ import json
 import os
 import random
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import distributed
 from torch.nn import functional
 from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
 
@@ -31,6 +33,9 @@ from training.pretrain.rows import Batch, RowBuilder, collate
 from training.pretrain.tokenizer import END_OF_TEXT, TURN_END, train_tokenizer
 
 
+STEPS_BETWEEN_CHECKPOINTS = 100
+
+
 def tokenizer_texts(recipe: Recipe) -> Iterator[str]:
     """What the tokenizer is trained on: passages, questions and answers, and plain sentences of listed words."""
     source = writer(held_out=False, seed=recipe.seed)
@@ -42,10 +47,10 @@ def tokenizer_texts(recipe: Recipe) -> Iterator[str]:
         yield f"{lesson.system_prompt}\n{shown}\n{asked}\n{plain}"
 
 
-def step_lessons(recipe: Recipe, step: int, tokens: int) -> Iterator[Lesson]:
-    """The endless lessons of a step."""
-    source = writer(held_out=False, seed=recipe.seed * 1_000_003 + step)
-    draw = random.Random(recipe.seed + step)
+def step_lessons(recipe: Recipe, step: int, tokens: int, rank: int) -> Iterator[Lesson]:
+    """The endless lessons of one worker's step."""
+    seed = recipe.seed * 1_000_003 + step * recipe.workers + rank
+    source, draw = writer(held_out=False, seed=seed), random.Random(seed)
     mix = recipe.difficulties(tokens)
     while True:
         (difficulty,) = draw.choices([item for item, _ in mix], [weight for _, weight in mix])
@@ -99,8 +104,8 @@ def portable_copy(model: Qwen3ForCausalLM) -> Qwen3ForCausalLM:
 class Run:
     """A run of the recipe in ``folder``: ``model/`` (the newest checkpoint), ``state.pt`` (to resume), ``log.jsonl``."""
 
-    def __init__(self, recipe: Recipe, folder: Path) -> None:
-        self.recipe, self.folder = recipe, folder
+    def __init__(self, recipe: Recipe, folder: Path, rank: int = 0) -> None:
+        self.recipe, self.folder, self.rank = recipe, folder, rank
         self.state_path, self.model_folder = folder / "state.pt", folder / "model"
         folder.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(recipe.seed)
@@ -129,7 +134,9 @@ class Run:
         self.step, self.tokens = state["step"], state["tokens"]
 
     def checkpoint(self) -> None:
-        """Write the model folder and all that resuming needs."""
+        """Write the model folder and all that resuming needs (the first worker only; all hold the same)."""
+        if self.rank:
+            return
         save_model(self.model, self.tokenizer, self.model_folder)
         optimizer_states = [optimizer.state_dict() for optimizer in self.optimizers]
         state = {
@@ -143,7 +150,9 @@ class Run:
         os.replace(writing, self.state_path)
 
     def log(self, **entry: object) -> None:
-        """Add a line to the run's log and to standard output."""
+        """Add a line to the run's log and to standard output (the first worker only)."""
+        if self.rank:
+            return
         with (self.folder / "log.jsonl").open("a") as file:
             file.write(json.dumps(entry) + "\n")
         shown = (
@@ -154,7 +163,7 @@ class Run:
     def train_step(self) -> dict[str, float]:
         """One step: lessons to rows, loss and guidance, gradients, update. Returns what the log shows of it."""
         recipe = self.recipe
-        lessons = step_lessons(recipe, self.step, self.tokens)
+        lessons = step_lessons(recipe, self.step, self.tokens, self.rank)
         rows = list(itertools.islice(self.builder.rows(lessons), recipe.rows_per_step))
         batch = collate(rows, self.padding)
         for optimizer, rate in zip(self.optimizers, self.rates, strict=True):
@@ -164,26 +173,51 @@ class Run:
         GUIDANCE.batch = batch if guidance_weight > 0 else None
         loss, guided = language_loss(self.model, batch), GUIDANCE.loss()
         (loss + guidance_weight * guided).backward()
+        tokens = self._share_gradients(sum(len(row.tokens) for row in rows))
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), recipe.gradient_clip)
         for optimizer in self.optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         GUIDANCE.batch = None
-        self.step, self.tokens = self.step + 1, self.tokens + sum(len(row.tokens) for row in rows)
+        self.step, self.tokens = self.step + 1, self.tokens + tokens
         return {"loss": loss.item(), "guided": guided.item(), "norm": norm.item()}
+
+    def _share_gradients(self, tokens: int) -> int:
+        """Average the gradients over all workers; return the number of tokens of all of them."""
+        gradients = [parameter.grad for parameter in self.model.parameters() if parameter.grad is not None]
+        flat = torch.cat([gradient.reshape(-1) for gradient in gradients] + [torch.tensor([float(tokens)])])
+        distributed.all_reduce(flat)
+        pieces = flat[:-1].div(self.recipe.workers).split([gradient.numel() for gradient in gradients])
+        for gradient, piece in zip(gradients, pieces, strict=True):
+            gradient.copy_(piece.view_as(gradient))
+        return int(flat[-1])
 
     def log_scores(self) -> None:
         """Log a small reading score on the teaching generator and on the held-out one."""
+        if self.rank:
+            return
         for held_out in (False, True):
             reading = quick_score(self.model, self.raw, self.padding, held_out)
             self.log(step=self.step, tokens=self.tokens, held_out=held_out, **asdict(reading))
 
 
-def pretrain(recipe: Recipe, folder: Path, threads: int, minutes_between_checkpoints: float = 5.0) -> None:
-    """Run the recipe in ``folder`` to its end, or resume it there."""
-    torch.set_num_threads(threads)
-    run = Run(recipe, folder)
-    began = saved_at = time.time()
+def pretrain(recipe: Recipe, folder: Path) -> None:
+    """Run the recipe in ``folder`` to its end, or resume it there.
+
+    Each worker is a process with one thread: on a few busy cores they wait for each other once a step, where threads of
+    one process wait at every product (measured: 1.8 times the tokens per second on two cores).
+    """
+    with tempfile.TemporaryDirectory() as meeting:
+        torch.multiprocessing.spawn(_work, args=(recipe, folder, f"file://{meeting}/workers"), nprocs=recipe.workers)
+
+
+def _work(rank: int, recipe: Recipe, folder: Path, meeting: str) -> None:
+    """One worker's whole run."""
+    torch.set_num_threads(1)
+    distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=recipe.workers)
+    run = Run(recipe, folder, rank)
+    distributed.barrier()
+    began = time.time()
     since = run.tokens
     while run.tokens < recipe.total_tokens:
         losses = run.train_step()
@@ -192,8 +226,8 @@ def pretrain(recipe: Recipe, folder: Path, threads: int, minutes_between_checkpo
             run.log(step=run.step, tokens=run.tokens, **losses, tokens_per_second=speed)
         if run.step % 200 == 0:
             run.log_scores()
-        if time.time() - saved_at > minutes_between_checkpoints * 60:
+        if run.step % STEPS_BETWEEN_CHECKPOINTS == 0:
             run.checkpoint()
-            saved_at = time.time()
     run.log_scores()
     run.checkpoint()
+    distributed.destroy_process_group()
