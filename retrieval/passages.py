@@ -5,6 +5,7 @@ the passages cover all of the text that is not blank. What is embedded and searc
 the passage under its title and section path, so that "How long?" is found under "Warranty".
 """
 
+import re
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -83,7 +84,8 @@ class Splitter:
         if self._fits(text[start:end], self._budget):
             return [(start, end)]
         heading = self._embedder.count_tokens(text[section.start : section.body])
-        heading += -heading % 8  # few different sizes, because each has its own copy of the tokenizer
+        # Few different sizes, because a cutter for each has its own copy of the tokenizer.
+        heading += -heading % max(1, self._budget // 12)
         if heading > self._budget // 2 or self._overlap >= self._budget - heading:
             return self._cut(text, start, end, self._budget)
         spans = self._cut(text, section.body, section.end, self._budget - heading)
@@ -107,7 +109,7 @@ class Splitter:
     def _context(self, parts: list[str], passage: str) -> str:
         """Title and section path, as far as the passage does not show them itself and they fit."""
         shown = passage[:400].casefold()
-        parts = [part for part in parts if part.casefold() not in shown]
+        parts = [part for part in parts if not re.search(rf"(?<!\w){re.escape(part.casefold())}(?!\w)", shown)]
         while parts and not self._fits(" > ".join(parts), self._context_tokens):
             # The innermost heading says most about the passage, then the title.
             parts.pop(1 if len(parts) > 2 else 0)

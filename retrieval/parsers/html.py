@@ -11,9 +11,10 @@ from lxml import html as lxml_html
 from retrieval.documents import UnreadableDocument, clean_text
 from retrieval.parsers.parsed import Parsed
 from retrieval.parsers.text import decode
+from retrieval.structure import headings
 
-# The share of the words outside links that has to survive the removal of the frame (which is
-# mostly links); below it the extraction has taken content for frame, as it does on short pages.
+# The share of the headings, and of the words outside links, that has to survive the removal of the
+# frame (which is mostly links); below it the extraction took content for frame, as on short pages.
 KEPT_SHARE: Final = 0.8
 
 _CHARSET: Final = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([\w-]+)""", re.IGNORECASE)
@@ -51,7 +52,9 @@ def _content(tree: Any) -> str:
     extracted, plain = _extract(tree), _plain(tree)
     linked = sum(len(link.text_content().split()) for link in tree.xpath("//body//a"))
     enough = len(extracted.split()) >= KEPT_SHARE * (len(plain.split()) - linked)
-    return extracted if extracted and enough else plain
+    titles = [heading.title for heading in headings(plain)[1:]]
+    kept = sum(heading.title in titles for heading in headings(extracted))
+    return extracted if extracted and enough and kept >= KEPT_SHARE * len(titles) else plain
 
 
 def _decode(data: bytes) -> str:

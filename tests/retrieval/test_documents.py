@@ -1,0 +1,157 @@
+"""Files and documents: what is read, what is refused, and in which words."""
+
+import io
+import unicodedata
+import zipfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from retrieval import parsers
+from retrieval.documents import Document, UnreadableDocument, checked, clean_text, parse_file
+from retrieval.parsers import docx as parsers_docx
+from retrieval.parsers import parse
+from tests.retrieval.helpers import make_docx, make_pdf
+
+
+@given(st.text(st.characters()))
+def test_cleaned_text_is_stable_storable_and_normal(text: str) -> None:
+    cleaned = clean_text(text)
+    assert clean_text(cleaned) == cleaned
+    assert cleaned.encode().decode() == cleaned
+    assert unicodedata.is_normalized("NFC", cleaned)
+    assert not set(cleaned) & {"\x00", "\r", "\ufeff" if cleaned.startswith("\ufeff") else "\x00"}
+
+
+def test_byte_order_mark_null_bytes_and_line_ends_are_removed() -> None:
+    document = parse(b"\xef\xbb\xbf# Caf\x65\xcc\x81\r\n\r\nOne\x00 two.\r\n", "a.md")
+    assert (document.title, document.text) == ("Café", "# Café\n\nOne two.\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "reason"),
+    [
+        ("a.txt", b"", "empty"),
+        ("a.md", b" \n ", "empty"),
+        ("a.md", b"---\ntitle: x\n---\n", "no text"),
+        ("a.txt", b"caf\xe9 au lait, s'il vous plait", "not UTF-8 text (byte 0xe9 at offset 3)"),
+        ("a.txt", "text".encode("utf-16"), "UTF-16"),
+        ("a.txt", bytes(range(256)) * 9, "binary"),
+        ("a.txt", b"\x00\x01\x02" * 50, "binary"),
+        ("a.png", b"\x89PNG", "kind .png"),
+        ("a.pdf", b"%PDF-1.4 broken", "PDF"),
+        ("a.pdf", b"no pdf at all", "PDF"),
+        ("a.docx", b"no docx at all", "no DOCX"),
+        ("a.docx", b"\xd0\xcf\x11\xe0 an encrypted container", "encrypted"),
+        ("a.html", b"<html><body><script>x</script></body></html>", "no text"),
+    ],
+)
+def test_unreadable_file_is_one_sentence(name: str, data: bytes, reason: str) -> None:
+    with pytest.raises(UnreadableDocument) as caught:
+        parse(data, name)
+    assert reason in caught.value.message
+    assert caught.value.message.endswith((".", ")"))
+    assert "\n" not in caught.value.message
+
+
+def test_encrypted_pdf_is_refused() -> None:
+    with pytest.raises(UnreadableDocument, match="encrypted"):
+        parse(make_pdf("secret", password="hush"), "a.pdf")
+
+
+def test_pdf_pages_and_wrapped_lines_become_paragraphs() -> None:
+    wrapped = "The kettle holds one point seven litres of water when it is\nfilled up to the upper mark on the scale."
+    document = parse(make_pdf("Kettle manual", wrapped), "manual.pdf")
+    assert document.title == "Kettle manual"
+    assert "when it is filled up" in document.text
+    assert document.metadata == {"pages": 2, "format": "pdf"}
+
+
+def test_docx_keeps_headings_lists_and_tables_in_order() -> None:
+    document = parse(make_docx(), "care.docx")
+    assert document.title == "Caring for the Kettle"
+    assert document.text == (
+        "# Caring for the Kettle\n\n# Descaling\n\nUse vinegar once a month.\n\n- Rinse twice\n\n"
+        "| Model | Litres |\n|---|---|\n| K1 | 1.7 |"
+    )
+
+
+def test_docx_that_unpacks_to_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("word/document.xml", b"\0" * 2_000_000)
+    monkeypatch.setattr(parsers_docx, "MAX_UNPACKED_BYTES", 1_000_000)
+    with pytest.raises(UnreadableDocument, match="unpacks to more than"):
+        parse(buffer.getvalue(), "bomb.docx")
+
+
+def test_html_keeps_content_and_drops_the_frame() -> None:
+    page = b"""<html lang=en><head><title>Shop</title></head><body><nav><a href=/>Home</a></nav>
+    <h1>Charging</h1><p>Use the <b>supplied</b> cable.</p><h2>Times</h2>
+    <table><tr><th>Model</th><th>Hours</th></tr><tr><td>K1</td><td>3</td></tr></table>
+    <dl><dt>Weight</dt><dd>3 kg</dd></dl><footer>Imprint</footer><script>var x</script></body></html>"""
+    document = parse(page, "charging.html")
+    assert document.title == "Charging"
+    assert document.metadata == {"language": "en", "format": "html"}
+    assert "Use the supplied cable." in document.text
+    assert "## Times" in document.text
+    assert "| K1 | 3 |" in document.text
+    assert "Weight: 3 kg" in document.text
+    assert not any(word in document.text for word in ("Home", "Imprint", "var x"))
+
+
+def test_html_main_is_taken_whole() -> None:
+    page = "<body><div>Menu</div><main><h1>Größe</h1><p>9 m</p><ul><li>a</li></ul></main></body>"
+    document = parse(page.encode(), "a.html")
+    assert document.text == "# Größe\n\n9 m\n\n- a"
+
+
+def test_html_in_a_declared_encoding_is_read() -> None:
+    page = '<meta charset="iso-8859-1"><p>Größe</p>'.encode("latin-1")
+    assert "Größe" in parse(page, "a.html").text
+
+
+def test_front_matter_becomes_metadata_and_title() -> None:
+    document = parse(b"---\ntitle: Care\nproduct: kettle\ntags: [a, b]\nsince: 2026-01-02\n---\nWash it.\n", "x.md")
+    assert (document.title, document.text) == ("Care", "Wash it.\n")
+    assert document.metadata == {"product": "kettle", "tags": ["a", "b"], "since": "2026-01-02", "format": "markdown"}
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "title"),
+    [
+        ("x.md", b"# From `heading`\n\ntext", "From heading"),
+        ("x.md", b"Underlined\n==========\n\ntext", "Underlined"),
+        ("x.md", b"```\n# no heading\n```\n", "X"),
+        ("x.txt", b"A short first line\n\nand then text.", "A short first line"),
+        ("sub/battery-care_2.txt", b"Only text here. And more.", "Battery care 2"),
+    ],
+)
+def test_title_comes_from_heading_then_first_line_then_name(name: str, data: bytes, title: str) -> None:
+    assert parse(data, name).title == title
+
+
+def test_too_large_and_missing_files_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parsers, "MAX_FILE_BYTES", 3)
+    (tmp_path / "a.txt").write_text("four")
+    with pytest.raises(UnreadableDocument, match="4 bytes; the limit is 3"):
+        parse_file(tmp_path / "a.txt")
+    with pytest.raises(UnreadableDocument, match="No such file"):
+        parse_file(tmp_path / "b.txt")
+
+
+@pytest.mark.parametrize(
+    ("document", "reason"),
+    [
+        (Document("", "t", "x"), "no id"),
+        (Document("a\nb", "t", "x"), "cannot be shown"),
+        (Document("a", "t", " \x00\n"), "no text"),
+        (Document("a", "t", "x", {"k": {"nested": 1}}), "'k'"),
+        (Document("a", "t", "x", {"k": float("nan")}), "finite"),
+    ],
+)
+def test_documents_that_cannot_be_kept_say_why(document: Document, reason: str) -> None:
+    with pytest.raises(UnreadableDocument, match=reason):
+        checked(document)

@@ -1,0 +1,107 @@
+"""The real embedder: MiniLM as it is installed."""
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from retrieval.documents import Document
+from retrieval.embedder import default_folder, load_embedder
+from retrieval.hash_embedder import HashEmbedder
+from retrieval.index import Index
+from retrieval.passages import Splitter
+from tandem.errors import ConfigError
+from tandem.settings import RetrievalConfig
+
+
+def test_vectors_are_those_of_sentence_transformers_whatever_the_batch() -> None:
+    from sentence_transformers import SentenceTransformer
+
+    texts = [
+        "How long is the guarantee?",
+        "word " * 400,
+        "",
+        "Größe 東京",
+        *[f"sentence {n} " * n for n in range(1, 40)],
+    ]
+    embedder = load_embedder()
+    vectors = embedder.encode(texts)
+    reference = SentenceTransformer(str(default_folder()), device="cpu").encode(texts, normalize_embeddings=True)
+    assert vectors.dtype == np.float32
+    assert vectors.shape == (len(texts), embedder.dimension) == (43, 384)
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    assert (vectors * reference).sum(axis=1).min() > 0.999
+    assert embedder.encode([]).shape == (0, 384)
+
+
+def test_embedder_is_safe_from_several_threads() -> None:
+    embedder = load_embedder()
+    texts = [f"text {number} " * (number + 1) for number in range(8)]
+    alone = embedder.encode(texts)
+    wrong: list[float] = []
+
+    def encode(turn: int) -> None:
+        part = texts[turn:] + texts[:turn]
+        expected = np.concatenate([alone[turn:], alone[:turn]])
+        wrong.append(float(np.abs(embedder.encode(part) - expected).max()))
+
+    threads = [threading.Thread(target=encode, args=(turn,)) for turn in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(wrong) == 6
+    assert max(wrong) < 0.02
+
+
+def test_tokens_are_counted_without_special_ones_and_without_a_limit() -> None:
+    embedder = load_embedder()
+    assert embedder.count_tokens("hello world") == 2
+    assert embedder.count_tokens("hello " * 1000) == 1000
+    assert embedder.max_tokens == 256
+
+
+def test_paraphrase_is_found_above_a_passage_that_shares_the_words(tmp_path: Path) -> None:
+    pairs = {
+        "refund": "Money is given back within fourteen days after the goods were returned to the shop.",
+        "distractor": "How soon the customer service gets its own new office is not known.",
+        "battery": "A full charge lasts for about nine hours of music.",
+        "colour": "The housing is sold in blue, in sand and in dark green.",
+    }
+    settings = RetrievalConfig(lexical_weight=0.3)
+    with Index.open(tmp_path, load_embedder(), settings) as index:
+        index.add([Document(name, name.title(), text) for name, text in pairs.items()])
+        assert index.search("How soon does a customer get reimbursed?").hits[0].document == "refund"
+        assert index.search("play time before it has to be plugged in").hits[0].document == "battery"
+
+
+def test_real_passages_keep_exact_offsets_and_their_budget() -> None:
+    embedder = load_embedder()
+    text = "# Manual\n\n" + "\n\n".join(
+        f"## Größe {part}\n\n"
+        + " ".join(f"The naïve élan of part {part} costs {number} €, 東京." for number in range(12))
+        for part in range(3)
+    )
+    passages = Splitter(embedder, RetrievalConfig()).split(Document("d", "Manual", text))
+    assert len(passages) > 3
+    assert all(text[passage.start : passage.end] == passage.text for passage in passages)
+    assert all(embedder.count_tokens(passage.text) <= 96 for passage in passages)
+    assert max(embedder.count_tokens(passage.text) for passage in passages) > 60
+
+
+def test_missing_embedder_and_one_without_safetensors_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no safetensors"):
+        load_embedder(str(tmp_path))
+    with pytest.raises(ConfigError, match="neither a folder nor"):
+        load_embedder("not/a/hub/id")
+
+
+def test_hash_embedder_is_deterministic_and_brings_texts_with_the_same_words_together() -> None:
+    first, second = HashEmbedder(), HashEmbedder()
+    vectors = first.encode(["kettle warranty years", "warranty of the kettle", "blue bicycle bell", ""])
+    assert np.array_equal(
+        vectors, second.encode(["kettle warranty years", "warranty of the kettle", "blue bicycle bell", ""])
+    )
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+    assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2] + 0.2
