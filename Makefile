@@ -37,7 +37,7 @@ serve: setup ## gateway and engine for the sample domain
 docs-check: setup ## every command in the documentation exists
 	@$(BIN)/python scripts/docs_check.py
 
-lock: setup ## renew requirements/lock-cpu.txt
+lock: setup ## renew the locks in requirements/
 	@$(BIN)/python scripts/lock.py
 
 clean: ## remove caches and the environment; workspaces stay

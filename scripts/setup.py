@@ -70,7 +70,7 @@ def make_environment(python: str) -> None:
     extra, choice = choose_engine(options, environment)
     require_disk(12 if extra == "gpu" or "--overrides" in choice else 4)
     say("installing about 200 packages (a minute or two; longer where nothing is cached)")
-    target = ["--constraints", "requirements/lock-cpu.txt", "--compile-bytecode", "-e", f".[{extra},dev]"]
+    target = ["--constraints", f"requirements/lock-{extra}.txt", "--compile-bytecode", "-e", f".[{extra},dev]"]
     uv([*choice, *options, *target], environment, "the packages could not be installed")
     STAMP.write_text(json.dumps(stamp_of(python) | {"extra": extra}, indent=1))
     STARTED.unlink()
