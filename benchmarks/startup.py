@@ -22,3 +22,7 @@ def main() -> None:
             subprocess.run(command, check=True, capture_output=True)
             milliseconds.append(1000 * (time.perf_counter() - began))
         print(f"{name:20} median {statistics.median(milliseconds):6.0f} ms   best {min(milliseconds):6.0f} ms")
+
+
+if __name__ == "__main__":
+    main()
