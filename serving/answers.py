@@ -113,7 +113,7 @@ def ask_body(answer: Answer) -> Json:
     """The answer of /v1/ask."""
     usage = vars(answer.usage) | {"total_tokens": answer.usage.prompt_tokens + answer.usage.completion_tokens}
     return evidence(answer) | {
-        "answer": answer.checked.text,
+        "answer": answer.checked.text.strip(),
         "finish_reason": answer.finish_reason,
         "usage": usage,
     }

@@ -70,37 +70,37 @@ def check_answer(answer: str, question: str, sources: Sequence[Source]) -> Check
     bare = _apply(answer, [_Edit(marker, None) for marker in markers])
     if is_abstention(bare):
         return CheckedAnswer(bare, abstained=True, removed=len(markers))
+    known = {marker: 1 <= marker.number <= len(sources) for marker in markers}
+    answer = _apply(answer, [_Edit(marker, marker.number if known[marker] else None) for marker in markers])
+    removed = len(markers) - sum(known.values())
+    markers = find_markers(answer)
     edits, citations = [], dict[Citation, None]()
-    mended = 0
     for marker, claim in zip(markers, _claims(answer, markers), strict=True):
-        if not 1 <= marker.number <= len(sources):
-            edits.append(_Edit(marker, None))
-            continue
         value = _value(claim, question, sources)
         number = _mend(marker.number, value, sources)
-        mended += number != marker.number
         edits.append(_Edit(marker, number))
         citations[_cite(number, sources[number - 1], value, claim, question)] = None
-    removed = sum(edit.number is None for edit in edits)
+    mended = sum(edit.number != edit.marker.number for edit in edits)
     return CheckedAnswer(_apply(answer, edits), tuple(citations), mended=mended, removed=removed)
 
 
 def _claims(answer: str, markers: Sequence[Marker]) -> list[str]:
     """For each marker the text it stands behind: its sentence up to it, less what an earlier marker claimed."""
+    bounds = [0, *(place for marker in markers for place in (marker.start, marker.end)), len(answer)]
+    pieces = [answer[start:end] for start, end in zip(bounds[::2], bounds[1::2], strict=True)]
+    # A marker that opens the answer stands behind what follows: "[2] 24 months."
+    opening = next((said[0] for piece in pieces if (said := _spoken(piece))), "")
     claims: list[str] = []
-    claimed_up_to = 0
-    for marker in markers:
-        piece = answer[claimed_up_to : marker.start]
+    for piece in pieces[:-1]:
         # A marker after the full stop, or right behind another marker, belongs to what came before it.
-        said = [piece[span.start : span.end] for span in sentences(piece) if words(piece[span.start : span.end])]
-        claims.append(said[-1] if said else claims[-1] if claims else _first_sentence(answer[marker.end :]))
-        claimed_up_to = marker.end
+        said = _spoken(piece)
+        claims.append(said[-1] if said else claims[-1] if claims else opening)
     return claims
 
 
-def _first_sentence(text: str) -> str:
-    """What follows a marker that opens an answer: "[2] 24 months."."""
-    return next((text[span.start : span.end] for span in sentences(text) if words(text[span.start : span.end])), "")
+def _spoken(piece: str) -> list[str]:
+    """The sentences of a piece of the answer that hold words."""
+    return [piece[span.start : span.end] for span in sentences(piece) if words(piece[span.start : span.end])]
 
 
 def _value(claim: str, question: str, sources: Sequence[Source]) -> Value:
@@ -135,19 +135,25 @@ def _cite(number: int, source: Source, value: Value, claim: str, question: str) 
 
 def _best_span(text: str, value: Value, claim: str, question: str) -> Span:
     """The sentence that supports the claim best: one that holds the value, then shares most words; else all of it."""
-    candidates = sentences(text) or [Span(0, len(text))]
+    everything = sentences(text) or [Span(0, len(text))]
+    # A heading names the subject, so it shares words with any question; it supports only what it says itself.
+    candidates = [span for span in everything if text[span.start] != "#" or _says(text, span, value)] or everything
     claimed, asked = _content(claim), _content(question)
 
     def support(span: Span) -> tuple[int, int, int]:
-        within = words(text[span.start : span.end])
-        present = {word.word for word in within}
-        held = sum(find_words(run, within) is not None for run in value)
-        return held, len(claimed & present), len(asked & present)
+        present = _content(text[span.start : span.end])
+        return _says(text, span, value), len(claimed & present), len(asked & present)
 
     best = max(candidates, key=support)  # the first of equals
-    if support(best)[0] == 0 and (across := _across_sentences(text, value, candidates)):
+    if support(best)[0] == 0 and (across := _across_sentences(text, value, everything)):
         return across
-    return best if any(support(best)) else Span(candidates[0].start, candidates[-1].end)
+    return best if any(support(best)) else Span(everything[0].start, everything[-1].end)
+
+
+def _says(text: str, span: Span, value: Value) -> int:
+    """How many parts of the value stand in one sentence."""
+    within = words(text[span.start : span.end])
+    return sum(find_words(run, within) is not None for run in value)
 
 
 def _across_sentences(text: str, value: Value, candidates: Sequence[Span]) -> Span | None:
@@ -164,15 +170,15 @@ def _content(text: str) -> frozenset[str]:
 
 
 def _apply(answer: str, edits: Sequence[_Edit]) -> str:
-    """`answer` with its markers rewritten; what is taken out takes the blank before it along."""
-    pieces, position = [], 0
+    """`answer` with its markers rewritten; what is taken out takes the blank before it along, repetitions too."""
+    text, position = "", 0
+    last: int | None = None  # the marker that `text` ends with, but for blanks
     for edit in edits:
-        piece = answer[position : edit.marker.start]
-        pieces.append(piece if edit.number is not None else piece.rstrip(" "))
-        repeated = edit.number is not None and not piece.strip() and pieces[-2:-1] == [f"[{edit.number}]"]
-        if repeated:
-            pieces.pop()
-        elif edit.number is not None:
-            pieces.append(f"[{edit.number}]")
-        position = edit.marker.end
-    return "".join([*pieces, answer[position:]]).strip()
+        piece, position = answer[position : edit.marker.start], edit.marker.end
+        last = None if piece.strip() else last
+        if edit.number is None:
+            text += piece.rstrip(" ")
+        elif edit.number != last:
+            text += f"{piece}[{edit.number}]"
+            last = edit.number
+    return (text + answer[position:]).strip()

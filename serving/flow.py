@@ -54,7 +54,7 @@ async def answer(services: Services, asked: Asked) -> AsyncGenerator[Json | Answ
         with seen.step("generation"):
             async with aclosing(services.engine.generate(CHAT, engine_body(services.config, asked, prompt))) as chunks:
                 async for chunk in chunks:
-                    if transcript.add(chunk):
+                    if transcript.add(chunk) and asked.stream:
                         seen.mark_first_token()
                     yield chunk
         with seen.step("citations"):

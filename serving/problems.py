@@ -99,6 +99,8 @@ def describe_invalid(errors: Sequence[Any]) -> UserError:
     if kind == "json_invalid":
         place = "".join(f" at character {part}" for part in first["loc"] if isinstance(part, int))
         return UserError(f"The body is not valid JSON: {first['ctx']['error']}{place}.")
+    if kind == "value_error":
+        return UserError(str(first["ctx"]["error"]))
     if not path:
         return UserError("The body has to be a JSON object, sent with `Content-Type: application/json`.")
     if kind == "missing":

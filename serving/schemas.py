@@ -2,7 +2,8 @@
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tandem.prompt import MAX_PASSAGES
 
@@ -33,6 +34,19 @@ class Request(BaseModel):
     """What all request bodies have in common."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Body(Request):
+    """A whole request body."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_what_cannot_be_passed_on(cls, data: Any) -> Any:
+        try:
+            orjson.dumps(data)
+        except TypeError as error:  # half a surrogate pair, an integer beyond 64 bits, a hundred levels of nesting
+            raise ValueError(f"The body holds what cannot be passed on: {error}.") from error
+        return data
 
 
 class TextPart(Request):
@@ -68,7 +82,7 @@ class RetrievalOptions(Request):
     filter: dict[str, Any] | None = None
 
 
-class Generation(Request):
+class Generation(Body):
     """Parameters of generation that OpenAI's two completion routes share."""
 
     model: Text
@@ -133,7 +147,7 @@ class CompletionRequest(Generation):
     logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
 
 
-class AskRequest(Request):
+class AskRequest(Body):
     """POST /v1/ask; without a variant the domain's documents are read."""
 
     domain: Text
@@ -144,7 +158,7 @@ class AskRequest(Request):
     user: str | None = None
 
 
-class SearchRequest(Request):
+class SearchRequest(Body):
     """POST /v1/domains/{domain}/search; `snapshot` asks that the index still be in that state."""
 
     query: Text
@@ -162,7 +176,7 @@ class DocumentBody(Request):
     metadata: dict[str, Any] = {}
 
 
-class DocumentsRequest(Request):
+class DocumentsRequest(Body):
     """POST /v1/domains/{domain}/documents as JSON."""
 
     documents: Annotated[list[DocumentBody], Field(min_length=1, max_length=10_000)]

@@ -22,6 +22,7 @@ from tandem.errors import TandemError, Unavailable
 
 POLL_SECONDS: Final = 0.1
 STOP_SECONDS: Final = 10.0
+GROUP_SECONDS: Final = 3.0
 HEALTHY_RUN_SECONDS: Final = 60.0
 FIRST_DELAY_SECONDS: Final = 0.5
 LONGEST_DELAY_SECONDS: Final = 30.0
@@ -160,12 +161,23 @@ class EngineSupervisor:
         if process is None:
             return
         if process.returncode is None:
-            _signal_group(process.pid, signal.SIGTERM)
+            process.terminate()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(process.wait(), STOP_SECONDS)
-        # Also when the leader is gone: its workers may not be.
-        _signal_group(process.pid, signal.SIGKILL)
-        await process.wait()
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+        await _end_group(process.pid)
+
+
+async def _end_group(group: int) -> None:
+    """See that what the leader started is gone. It gets a moment by itself: killed at once, it leaks shared memory."""
+    deadline = time.monotonic() + GROUP_SECONDS
+    with contextlib.suppress(ProcessLookupError):
+        while time.monotonic() < deadline:
+            os.killpg(group, 0)
+            await asyncio.sleep(POLL_SECONDS)
+        os.killpg(group, signal.SIGKILL)
 
 
 def free_port() -> int:
@@ -195,8 +207,3 @@ def explain(log: str) -> str:
         follows = lines[position + 1 : position + 2] if "validation error" in found[1] else []
         return "; ".join([found[1], *follows])
     return lines[-1] if lines else "it wrote nothing"
-
-
-def _signal_group(group: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(group, number)

@@ -61,7 +61,7 @@ async def continue_prompt(services: Services, asked: Asked) -> AsyncGenerator[Js
         with seen.step("generation"):
             async with aclosing(services.engine.generate(COMPLETIONS, body)) as chunks:
                 async for chunk in chunks:
-                    if transcript.add(chunk):
+                    if transcript.add(chunk) and asked.stream:
                         seen.mark_first_token()
                     yield present(chunk, asked)
         checked, made_by = CheckedAnswer(transcript.text), versions(services.config, None)
