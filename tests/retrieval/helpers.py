@@ -103,10 +103,10 @@ def plain_bm25(texts: list[str], queries: list[str]) -> np.ndarray:
     lengths = np.array([count.total() for count in counts])
     weights = 1.2 * (0.25 + 0.75 * lengths / lengths.mean())
     scores = np.zeros((len(queries), len(texts)))
-    for row, query in zip(scores, queries, strict=True):
+    for position, query in enumerate(queries):
         for word in set(re.findall(r"\w+", query.lower())):
             frequency = np.array([count[word] for count in counts])
             having = int((frequency > 0).sum())
             rarity = np.log(1 + (len(texts) - having + 0.5) / (having + 0.5))
-            row += rarity * frequency * 2.2 / (frequency + weights)
+            scores[position] += rarity * frequency * 2.2 / (frequency + weights)
     return scores
