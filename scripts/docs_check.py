@@ -34,11 +34,15 @@ class Command:
 def main(named: list[str]) -> int:
     """Check the named pages, or all; print what is wrong. The exit status is 1 when something is."""
     chosen = [Path(name) for name in named] or pages()
-    commands = [command for page in chosen for command in commands_of(page)]
-    wrong = [f"{command.place}: {problem}" for command in commands for problem in problems_of(command)]
+    commands, wrong = 0, []
+    for page in chosen:
+        made: set[str] = set()
+        for command in commands_of(page):
+            commands += 1
+            wrong += [f"{command.place}: {problem}" for problem in problems_of(command, made)]
     for line in wrong:
         print(line, file=sys.stderr)
-    print(f"docs-check: {len(commands)} commands, {len(wrong)} wrong")
+    print(f"docs-check: {commands} commands, {len(wrong)} wrong")
     return 1 if wrong else 0
 
 
@@ -96,9 +100,12 @@ def split(text: str) -> Iterator[list[str]]:
         words = []
 
 
-def problems_of(command: Command) -> list[str]:
-    """What does not exist, in sentences."""
+def problems_of(command: Command, made: set[str]) -> list[str]:
+    """What does not exist, in sentences; `made` collects the folders that `tandem init` makes on the page."""
     program, *arguments = command.words
+    if Path(program).name == "tandem" and arguments[:1] == ["init"]:
+        made.update(word.rstrip("/") for word in arguments[1:] if not word.startswith("-"))
+    arguments = [word for word in arguments if word.partition("/")[0] not in made or word.startswith("-")]
     checks = {"tandem": check_tandem, "make": check_make, "curl": check_curl, "python": check_python, "cd": check_files}
     check = checks.get(Path(program).name.rstrip("0123456789."))
     return check(arguments) if check else []
@@ -114,8 +121,8 @@ def check_tandem(arguments: list[str]) -> list[str]:
         return [f"there is no `tandem {name}`"]
     options = {word.partition("=")[0] for word in rest if word.startswith("-") and word != "-"}
     problems = [f"`tandem {name}` has no option {option}" for option in sorted(options - commands[name])]
-    if "--config" in rest[:-1] and not (ROOT / rest[rest.index("--config") + 1]).exists():
-        problems.append(f"there is no file {rest[rest.index('--config') + 1]}")
+    if "--config" in rest[:-1]:
+        problems += check_files([rest[rest.index("--config") + 1]])
     return problems
 
 

@@ -33,6 +33,8 @@ def test_what_does_not_exist_is_named_with_its_line(tmp_path: Path) -> None:
         'curl http://127.0.0.1:8321/v1/ask \\\n  -d \'{"domain": "a",\n  "question": "b"}\'\n'
         "curl -s http://127.0.0.1:8321/v1/nothing && cd nowhere/folder\n"
         "TANDEM_HOME=x tandem index example\n"
+        "tandem init mine && cd mine\n"
+        "tandem serve --config mine/tandem.yaml\n"
         "```\n<!-- docs-check: skip shows what is coming -->\n```bash\nmake later\n```\n```text\nmake text\n```\n"
     )
     finished = check(page)
@@ -46,4 +48,4 @@ def test_what_does_not_exist_is_named_with_its_line(tmp_path: Path) -> None:
         "page.md:13: the gateway has no route GET /v1/nothing",
         "page.md:13: there is no file nowhere/folder",
     ]
-    assert finished.stdout == "docs-check: 12 commands, 7 wrong\n"
+    assert finished.stdout == "docs-check: 15 commands, 7 wrong\n"
