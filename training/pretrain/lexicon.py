@@ -38,6 +38,8 @@ class Lexicon:
     units: tuple[str, ...]
     months: tuple[str, ...]
     days: tuple[str, ...]
+    letters: float = 0.0
+    """Share of made-up words that are letters drawn at random, so that no combination stays untaught."""
 
     @cached_property
     def closed_words(self) -> frozenset[str]:
@@ -48,7 +50,9 @@ class Lexicon:
         )
 
     def invented(self, draw: random.Random, syllables: int | None = None) -> str:
-        """A made-up lower-case word of one to three syllables."""
+        """A made-up lower-case word: one to three syllables, or sometimes any letters at all."""
+        if draw.random() < self.letters:
+            return "".join(draw.choice("abcdefghijklmnopqrstuvwxyz") for _ in range(draw.randint(5, 8)))
         count = syllables or draw.choice((1, 2, 2, 2, 3))
         parts = [draw.choice(self.onsets) + draw.choice(self.vowels) for _ in range(count)]
         return "".join(parts) + draw.choice(self.codas)
@@ -85,7 +89,7 @@ TEACHING = Lexicon(
         office, message, alarm, signal, error, warning, notice, button, procedure, protocol"""
     ),
     attributes=phrases(
-        """colour, width, depth, age, founder, director, manager, captain,
+        """depth, founder, director, manager, captain,
         leader, teacher, driver, author, editor, inventor, painter, singer, sponsor, maker, supplier,
         keeper, neighbour, partner, rival, size, shape, name, nickname, motto, symbol, password, code, number, serial
         number, address, home town, capital, language, currency, population, area, speed, power,
@@ -208,6 +212,7 @@ TEACHING = Lexicon(
     ),
     months=words("January March April June July September November December"),
     days=words("Monday Tuesday Thursday Friday Saturday"),
+    letters=0.12,
 )
 
 HELD_OUT = Lexicon(

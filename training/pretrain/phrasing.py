@@ -57,6 +57,31 @@ TEACHING = Phrasing(
         With {e} you get a {a} of {v}.
         Today the {a} of {e} is {v}.
         {e} is known for its {a}, which is {v}.
+        In the case of {e} the {a} is {v}.
+        When it comes to {e}, expect {v} as the {a}.
+        The {a} that {e} has is {v}.
+        Of all its features, {e} lists {v} under {a}.
+        {e} was given {v} for its {a}.
+        {e} now offers a {a} of {v}.
+        You can count on {e} for a {a} of {v}.
+        We chose {v} as the {a} of {e}.
+        The sheet about {e} says that its {a} is {v}.
+        Our {a} for {e} will be {v} from now on.
+        Nothing but {v} will do as the {a} of {e}.
+        The {a} of {e} has always been {v}, and it will stay so.
+        The {a} of {e} ({v}) is shown on the first page.
+        {e} ({a}: {v}) is on the list.
+        Whoever looks at {e} will see that the {a} is {v}.
+        There is only one {a} for {e}: {v}.
+        {e} shows {v} where the {a} should be.
+        With its {a} of {v}, {e} is something special.
+        Having {v} as {a}, {e} is well liked.
+        Please write down the {a} of {e}, namely {v}.
+        As you may have heard, {e} got {v} as its new {a}.
+        Do not forget: {a} of {e} is {v}.
+        Both the label and the box of {e} give its {a} as {v}.
+        {e} can have no other {a} than {v}.
+        From the start {v} was meant to be the {a} of {e}.
         """
     ),
     attribute_questions=lines(
@@ -75,6 +100,28 @@ TEACHING = Phrasing(
         What {a} comes with {e}?
         Please give the {a} of {e}.
         How about the {a} of {e}?
+        What does it say about the {a} of {e}?
+        Is there a {a} for {e}, and if so, which?
+        What would you call the {a} of {e}?
+        Name the {a} of {e}.
+        Show me which {a} belongs to {e}.
+        {e} has which {a}?
+        {e} has a {a}. What is it?
+        In the case of {e}, what is the {a}?
+        I am looking for the {a} of {e}.
+        I forgot the {a} of {e}. What was it?
+        What was the {a} of {e} again?
+        Someone asked for the {a} of {e}.
+        Which {a} was given to {e}?
+        What is {e}'s {a}?
+        When I look at {e}, what {a} will I see?
+        Please find out the {a} of {e} for me.
+        Hello, what is the {a} of {e}? Thank you.
+        The {a} of {e}, please.
+        My question is about {e}: what {a} does it have?
+        What should I write down as the {a} of {e}?
+        Does {e} have a {a}? Which one?
+        What kind of {a} does {e} have?
         """
     ),
     relations=(

@@ -18,7 +18,7 @@ from tandem.prompt import Message, Passage, build_messages
 from training.pretrain.lessons import Exercise, Lesson
 from training.pretrain.tokenizer import TURN_END, TURN_START
 
-CONTEXT_WEIGHT, QUESTION_WEIGHT, ANSWER_WEIGHT = 0.25, 0.25, 1.0
+CONTEXT_WEIGHT, QUESTION_WEIGHT, ANSWER_WEIGHT = 0.1, 0.1, 1.0
 IGNORED_LABEL = -100
 
 
