@@ -131,7 +131,13 @@ def unwrap(text: str) -> str:
 def _is_wrapped(before: str, line: str) -> bool:
     if len(before) < _WRAP_COLUMN or _OPENING.match(line) or _SETEXT.match(line):
         return False
-    return not (_ATX.match(before) or before.rstrip().endswith(("|", "  ", ":")))
+    # After the end of a sentence nothing is gained, and the next line may be a heading.
+    return not (_ATX.match(before) or before.rstrip("\"')”’ ").endswith((".", "!", "?", ":", "|")))
+
+
+def tight_lists(text: str) -> str:
+    """Markdown without blank lines between the items of a list."""
+    return re.sub(r"^(\s*- .*)\n\n(?=\s*- )", r"\1\n", text, flags=re.MULTILINE)
 
 
 def common_path(path: Sequence[str], title: str) -> tuple[str, ...]:

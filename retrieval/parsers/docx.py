@@ -12,7 +12,7 @@ from docx.text.paragraph import Paragraph
 
 from retrieval.documents import UnreadableDocument, clean_text
 from retrieval.parsers.parsed import Parsed
-from retrieval.structure import front_heading
+from retrieval.structure import front_heading, tight_lists
 
 MAX_UNPACKED_BYTES: Final = 200_000_000
 
@@ -24,7 +24,7 @@ def parse_docx(data: bytes) -> Parsed:
     """
     _check_archive(data)
     source = docx.Document(io.BytesIO(data))
-    text = clean_text("\n\n".join(_blocks(source)))
+    text = tight_lists(clean_text("\n\n".join(_blocks(source))))
     properties = " ".join((source.core_properties.title or "").split())
     return Parsed(text, front_heading(text) or properties or None)
 
@@ -58,7 +58,7 @@ def _paragraph(paragraph: Paragraph) -> str:
     if style == "Title":
         return f"# {text}"
     if match := re.fullmatch(r"Heading (\d)", style):
-        return f"{'#' * min(int(match[1]), 6)} {text}"
+        return f"{'#' * min(int(match[1]) + 1, 6)} {text}"  # the first level is the style Title's
     return f"- {text}" if style.startswith("List") else text
 
 

@@ -11,7 +11,7 @@ from lxml import html as lxml_html
 from retrieval.documents import UnreadableDocument, clean_text
 from retrieval.parsers.parsed import Parsed
 from retrieval.parsers.text import decode
-from retrieval.structure import headings
+from retrieval.structure import headings, tight_lists
 
 # The share of the headings, and of the words outside links, that has to survive the removal of the
 # frame (which is mostly links); below it the extraction took content for frame, as on short pages.
@@ -139,7 +139,7 @@ def _plain(tree: Any) -> str:
     pieces: list[str] = []
     _walk(tree, pieces)
     lines = [" ".join(line.split()) for line in "".join(pieces).split("\n")]
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+    return tight_lists(re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip())
 
 
 def _walk(element: Any, pieces: list[str]) -> None:

@@ -3,6 +3,8 @@
 import io
 import re
 import warnings
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from pypdf import PdfReader
@@ -10,10 +12,12 @@ from pypdf.errors import PyPdfError
 
 from retrieval.documents import UnreadableDocument, clean_text
 from retrieval.parsers.parsed import Parsed
-from retrieval.structure import unwrap
+from retrieval.structure import front_heading, unwrap
 
 MAX_PAGES: Final = 5_000
 MAX_CHARACTERS: Final = 10_000_000
+HEADING_SIZE: Final = 1.15
+"""Lines set this much larger than most of the text are headings."""
 
 
 def parse_pdf(data: bytes) -> Parsed:
@@ -26,7 +30,7 @@ def parse_pdf(data: bytes) -> Parsed:
         reader = _open(data)
         text = clean_text("\n\n".join(_pages(reader)))
         title = _title(reader)
-    return Parsed(text, title or _first_line(text), {"pages": len(reader.pages)})
+    return Parsed(text, front_heading(text) or title or _first_line(text), {"pages": len(reader.pages)})
 
 
 def _open(data: bytes) -> PdfReader:
@@ -44,21 +48,44 @@ def _open(data: bytes) -> PdfReader:
 
 
 def _pages(reader: PdfReader) -> list[str]:
-    texts: list[str] = []
-    characters = 0
+    sizes: Counter[float] = Counter()
+    larger: dict[str, float] = {}
+    pages: list[str] = []
     for page in reader.pages:
-        texts.append(_paragraphs(page.extract_text()))
-        characters += len(texts[-1])
-        if characters > MAX_CHARACTERS:
+        pages.append(page.extract_text(visitor_text=_size_visitor(sizes, larger)))
+        if sizes.total() > MAX_CHARACTERS:
             raise UnreadableDocument(f"The PDF holds more than {MAX_CHARACTERS:,} characters.")
-    return texts
+    marks = _heading_marks(sizes, larger)
+    return [_paragraphs(page, marks) for page in pages]
 
 
-def _paragraphs(page: str) -> str:
-    """Words divided at line ends put together again, and lines of one paragraph joined."""
-    page = "\n".join(line.strip() for line in page.splitlines())
+def _size_visitor(sizes: Counter[float], larger: dict[str, float]) -> Callable[..., None]:
+    """Counts characters by their size in points, and notes the size of each piece of text."""
+
+    def visit(text: str, _: Any, matrix: Sequence[float], __: Any, size: float) -> None:
+        line = " ".join(text.split())
+        if line:
+            points = round(abs(size * (matrix[3] or matrix[1])), 1)
+            sizes[points] += len(line)
+            larger[line] = points
+
+    return visit
+
+
+def _heading_marks(sizes: Counter[float], lines: dict[str, float]) -> dict[str, str]:
+    """Line → `#`, `##` or `###`, for lines clearly larger than most of the text: PDF has no headings."""
+    body = sizes.most_common(1)[0][0] if sizes else 0.0
+    found = {line: size for line, size in lines.items() if size >= HEADING_SIZE * body and len(line) <= 120}
+    levels = sorted(set(found.values()), reverse=True)
+    return {line: "#" * min(levels.index(size) + 1, 3) for line, size in found.items()}
+
+
+def _paragraphs(page: str, marks: dict[str, str]) -> str:
+    """Headings marked, words divided at line ends put together, lines of one paragraph joined."""
+    lines = [" ".join(line.split()) for line in page.splitlines()]
+    page = "\n".join(f"\n{marks[line]} {line}\n" if line in marks else line for line in lines)
     page = re.sub(r"(?<=[a-z])-\n(?=[a-z])", "", page)
-    return unwrap(page)
+    return unwrap(re.sub(r"\n{3,}", "\n\n", page).strip())
 
 
 def _title(reader: PdfReader) -> str | None:

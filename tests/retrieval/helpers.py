@@ -55,7 +55,7 @@ def exact_order(query: str, texts: dict[str, str], embedder: Embedder) -> list[s
 
 
 def make_pdf(*pages: str, password: str | None = None) -> bytes:
-    """A PDF with one line of text on each page."""
+    """A PDF with these pages; lines that begin with `# ` are set larger."""
     writer = PdfWriter()
     font = DictionaryObject(
         {
@@ -67,8 +67,11 @@ def make_pdf(*pages: str, password: str | None = None) -> bytes:
     for text in pages:
         page = writer.add_blank_page(612, 792)
         stream = DecodedStreamObject()
-        lines = "".join(f"({line}) Tj 0 -14 Td " for line in text.split("\n"))
-        stream.set_data(f"BT /F1 12 Tf 72 700 Td {lines} ET".encode("latin-1"))
+        lines = "".join(
+            f"/F1 {18 if line.startswith('# ') else 12} Tf ({line.removeprefix('# ')}) Tj 0 -20 Td "
+            for line in text.split("\n")
+        )
+        stream.set_data(f"BT 72 700 Td {lines} ET".encode("latin-1"))
         page[NameObject("/Contents")] = writer._add_object(stream)
         fonts = DictionaryObject({NameObject("/F1"): writer._add_object(font)})
         page[NameObject("/Resources")] = DictionaryObject({NameObject("/Font"): fonts})

@@ -69,11 +69,17 @@ def test_pdf_pages_and_wrapped_lines_become_paragraphs() -> None:
     assert document.metadata == {"pages": 2, "format": "pdf"}
 
 
+def test_larger_lines_of_a_pdf_are_headings() -> None:
+    document = parse(make_pdf("# Kettle\nIt boils water.\n# Care\nWash it by hand."), "manual.pdf")
+    assert document.title == "Kettle"
+    assert document.text == "# Kettle\n\nIt boils water.\n\n# Care\n\nWash it by hand."
+
+
 def test_docx_keeps_headings_lists_and_tables_in_order() -> None:
     document = parse(make_docx(), "care.docx")
     assert document.title == "Caring for the Kettle"
     assert document.text == (
-        "# Caring for the Kettle\n\n# Descaling\n\nUse vinegar once a month.\n\n- Rinse twice\n\n"
+        "# Caring for the Kettle\n\n## Descaling\n\nUse vinegar once a month.\n\n- Rinse twice\n\n"
         "| Model | Litres |\n|---|---|\n| K1 | 1.7 |"
     )
 
