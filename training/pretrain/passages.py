@@ -51,6 +51,13 @@ def state(world: World, text: Text, fact: Fact, pronoun: str | None = None) -> N
     frame = world.draw.choice(frames)
     if frame.startswith("{v}") and not fact.value[0].isupper():
         frame = frames[0]
+    phrasing, chance = world.phrasing, world.draw.random()
+    if phrasing.copulas and not fact.relation and chance < 0.12:
+        first, second = ("{e}", "{a}") if world.draw.random() < 0.5 else ("{a}", "{e}")
+        loose = [world.loose_words(3) for _ in range(3)]
+        frame = f"{loose[0]}{first} {loose[1]}{second} {loose[2]}{world.draw.choice(phrasing.copulas)} {{v}}."
+    elif phrasing.openers and pronoun is None and chance > 0.9 and frame.startswith("{e}"):
+        frame = f"{world.aside(phrasing.openers)} {frame}"
     name = fact.entity.name if pronoun is None or not frame.startswith("{e}") else pronoun
     text.frame(frame, fact, name)
 
@@ -118,7 +125,16 @@ SHAPES: tuple[tuple[Shape, float], ...] = (
 def ask(world: World, fact: Fact) -> str:
     """A question for the fact's value."""
     frames = fact.relation.questions if fact.relation else world.phrasing.attribute_questions
-    return capitalised(world.draw.choice(frames).replace("{a}", fact.label).replace("{e}", fact.entity.name))
+    frame, phrasing, chance = world.draw.choice(frames), world.phrasing, world.draw.random()
+    if phrasing.loose_words and not fact.relation and chance < 0.15:
+        first, second = ("{e}", "{a}") if world.draw.random() < 0.5 else ("{a}", "{e}")
+        frame = f"{world.loose_words(3)}{first} {world.loose_words(3)}{second} {world.loose_words(2)}".strip()
+        frame += world.draw.choice(("?", "?", ".", ""))
+    elif phrasing.question_openers and chance > 0.9:
+        frame = f"{world.aside(phrasing.question_openers)} {frame}"
+    elif phrasing.question_closers and chance > 0.86:
+        frame = f"{frame} {world.aside(phrasing.question_closers)}"
+    return capitalised(frame.replace("{a}", fact.label).replace("{e}", fact.entity.name))
 
 
 def write_list(world: World, facts: Sequence[Fact]) -> WrittenPassage:

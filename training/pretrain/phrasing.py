@@ -34,6 +34,15 @@ class Phrasing:
     relations: tuple[Relation, ...]
     fillers: tuple[str, ...]
     personas: tuple[str, ...]
+    patterns: tuple[Relation, ...] = ()
+    """Relations for any verb: ``{w}`` is the verb, ``{p}`` a preposition, ``{j}`` an adjective."""
+    openers: tuple[str, ...] = ()
+    """What may stand before a sentence; ``{n}`` and ``{j}`` are any noun and adjective, ``{e}`` any name."""
+    question_openers: tuple[str, ...] = ()
+    question_closers: tuple[str, ...] = ()
+    copulas: tuple[str, ...] = ()
+    """Words between an attribute and its value, for sentences with any other words in them."""
+    loose_words: tuple[str, ...] = ()
 
 
 def relation(label: str, value: str, statements: str, questions: str) -> Relation:
@@ -457,7 +466,162 @@ TEACHING = Phrasing(
         You help the visitors of {e} with their questions.
         """
     ),
+    patterns=(
+        relation(
+            "{w} what", "phrase", "{e} can {w} {v}. / All day {e} may {w} {v}.", "What can {e} {w}? / What may {e} {w}?"
+        ),
+        relation(
+            "{w} with",
+            "phrase",
+            "{e} does {w} {p} {v}. / It is said that {e} will {w} {p} {v}.",
+            "What does {e} {w} {p}? / What will {e} {w} {p}?",
+        ),
+        relation(
+            "{w}ed by",
+            "person",
+            "{e} was {w}ed by {v}. / {v} {w}ed {e}. / {v} has {w}ed {e}.",
+            "Who {w}ed {e}? / By whom was {e} {w}ed? / Who was it that {w}ed {e}?",
+        ),
+        relation(
+            "{w}ed in",
+            "place",
+            "{e} was {w}ed {v}. / They {w}ed {e} {v}.",
+            "Where was {e} {w}ed? / In which place was {e} {w}ed?",
+        ),
+        relation(
+            "{w}ed on",
+            "date",
+            "{e} was {w}ed on {v}. / They {w}ed {e} on {v}.",
+            "When was {e} {w}ed? / On what day was {e} {w}ed?",
+        ),
+        relation(
+            "{w} at",
+            "time",
+            "{e} will {w} at {v}. / Each day {e} can {w} at {v}.",
+            "When will {e} {w}? / At what time can {e} {w}?",
+        ),
+        relation(
+            "{w} how",
+            "action",
+            "To {w} {e}, {v}. / {e} will {w} once you {v}. / You can {w} {e}: {v}.",
+            "How do I {w} {e}? / How can I {w} {e}? / In which way can {e} {w}?",
+        ),
+        relation(
+            "when {j}",
+            "action",
+            "If {e} is {j}, {v}. / Whenever {e} is {j}, {v}. / {e} may be {j}: then {v}.",
+            "What should I do if {e} is {j}? / {e} is {j}, what helps? / What helps when {e} is {j}?",
+        ),
+        relation(
+            "not {w}",
+            "action",
+            "If {e} does not {w}, {v}. / {e} will not {w}? Then {v}.",
+            "What should I do if {e} does not {w}? / {e} does not {w}. What can I do?",
+        ),
+        relation(
+            "{w} for",
+            "money",
+            "{e} was {w}ed for {v}. / You can {w} {e} for {v}.",
+            "For how much was {e} {w}ed? / For how much can I {w} {e}? / What does it cost to {w} {e}?",
+        ),
+        relation(
+            "{w} often",
+            "measure",
+            "{e} must {w} every {v}. / Every {v} you should {w} {e}.",
+            "How often must {e} {w}? / How often should I {w} {e}?",
+        ),
+        relation(
+            "{w} long",
+            "measure",
+            "{e} can {w} for {v}. / For {v} you may {w} {e}.",
+            "How long can {e} {w}? / For how long may I {w} {e}?",
+        ),
+        relation(
+            "{w} many",
+            "number",
+            "{e} can {w} {v} times. / Up to {v} times {e} will {w}.",
+            "How many times can {e} {w}? / How many times will {e} {w}?",
+        ),
+        relation(
+            "{w} who",
+            "role",
+            "Only {v} may {w} {e}. / {e} is {w}ed by {v} only.",
+            "Who may {w} {e}? / Who can {w} {e}?",
+        ),
+        relation(
+            "{w} to",
+            "name",
+            "{e} will {w} to {v}. / Then {e} did {w} to {v}.",
+            "Where will {e} {w} to? / To which place will {e} {w}?",
+        ),
+        relation(
+            "{w}ed what colour",
+            "colour",
+            "{e} was {w}ed {v}. / They {w}ed {e} {v}.",
+            "In which colour was {e} {w}ed? / What colour was {e} {w}ed?",
+        ),
+    ),
+    openers=lines(
+        """
+        Note that
+        In short,
+        As far as we know,
+        According to {e},
+        For every {j} {n},
+        After the {n},
+        Since the last {n},
+        In spite of the {n},
+        To be {j},
+        As {e} says,
+        Whether {j} or not,
+        This year
+        By the way,
+        You should know that
+        On this page:
+        """
+    ),
+    question_openers=lines(
+        """
+        Excuse me,
+        Please tell me:
+        One more thing:
+        Hello,
+        I have a {n}.
+        My {n} is {j}.
+        {e} wants to know:
+        Before I go,
+        According to the {n},
+        In the {n},
+        Sorry,
+        Quick question:
+        I would like to know:
+        """
+    ),
+    question_closers=lines(
+        """
+        Thank you.
+        Please be {j}.
+        Do you know?
+        I need it for the {n}.
+        Please.
+        """
+    ),
+    copulas=phrases(
+        "is, was, equals, reads, remains, stays, stands at, is given as, comes to, counts as, became, means, has been, turned out to be, is only"
+    ),
+    loose_words=phrases(
+        """a, about, above, after, again, all, also, always, among, and, any, are, as, at, be, because, been, before, being,
+        between, both, but, by, can, could, do, does, down, during, each, else, even, ever, every, few, first, for, from,
+        further, get, give, given, had, has, have, having, here, how, if, in, indeed, into, it, its, just, kind, know, last,
+        let, like, look, made, make, many, may, me, might, more, most, much, must, my, need, never, new, next, no, nor, not,
+        now, of, off, often, on, once, one, only, or, other, our, out, over, own, page, part, people, per, perhaps, please,
+        quite, rather, really, right, said, same, say, see, should, show, since, so, some, still, such, take, tell, than, that,
+        the, their, them, then, there, these, they, thing, this, those, through, thus, time, to, today, together, too, two,
+        under, until, up, upon, us, use, very, want, was, way, we, well, were, what, when, where, whether, which, while, who,
+        whole, whose, why, will, with, within, without, word, would, year, yes, yet, you, your"""
+    ),
 )
+
 
 HELD_OUT = Phrasing(
     attribute_statements=lines(

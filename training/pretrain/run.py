@@ -32,7 +32,6 @@ from training.pretrain.recipe import FULL, MIDDLE, Recipe
 from training.pretrain.rows import Batch, RowBuilder, collate
 from training.pretrain.tokenizer import END_OF_TEXT, TURN_END, train_tokenizer
 
-
 STEPS_BETWEEN_CHECKPOINTS = 100
 
 

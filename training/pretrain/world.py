@@ -177,8 +177,9 @@ class World:
     def attribute(self) -> tuple[str, Relation | None]:
         """A label and, for half of them, the relation that states it; one label in four is a made-up word."""
         draw = self.draw
-        if draw.random() < 0.45:
-            relation = draw.choice(self.phrasing.relations)
+        if draw.random() < 0.5:
+            made_up = self.phrasing.patterns and draw.random() < 0.5
+            relation = self.made_up_relation() if made_up else draw.choice(self.phrasing.relations)
             return relation.label, relation
         if draw.random() < 0.3:
             first = self.lexicon.invented(draw)
@@ -188,6 +189,37 @@ class World:
         if draw.random() < 0.25:
             return f"{draw.choice(self.lexicon.nouns)} {draw.choice(self.lexicon.attributes)}", None
         return draw.choice(self.lexicon.attributes), None
+
+    def made_up_relation(self) -> Relation:
+        """A pattern with a verb (one in four made up), a preposition and an adjective filled in."""
+        draw, pattern = self.draw, self.draw.choice(self.phrasing.patterns)
+        verb = draw.choice(self.lexicon.verbs) if draw.random() < 0.75 else self.lexicon.invented(draw)
+        adjective = draw.choice(self.lexicon.adjectives) if draw.random() < 0.75 else self.lexicon.invented(draw)
+        past = verb.removesuffix("e")
+        preposition = draw.choice(("on", "at", "with", "for", "about", "over", "into"))
+
+        def fill(frame: str) -> str:
+            frame = frame.replace("{w}ed", past + "ed").replace("{w}", verb)
+            return frame.replace("{p}", preposition).replace("{j}", adjective)
+
+        return Relation(
+            fill(pattern.label),
+            pattern.value,
+            tuple(map(fill, pattern.statements)),
+            tuple(map(fill, pattern.questions)),
+        )
+
+    def aside(self, frames: tuple[str, ...]) -> str:
+        """One of the frames with any noun, adjective and name in it."""
+        draw, lexicon = self.draw, self.lexicon
+        return draw.choice(frames).format(
+            n=draw.choice(lexicon.nouns), j=draw.choice(lexicon.adjectives), e=self.proper()
+        )
+
+    def loose_words(self, most: int) -> str:
+        """Up to so many function words in no order, a blank behind each."""
+        count = self.draw.randint(0, most)
+        return "".join(self.draw.choice(self.phrasing.loose_words) + " " for _ in range(count))
 
     def attributes(self, count: int) -> list[tuple[str, Relation | None]]:
         found: dict[str, tuple[str, Relation | None]] = {}
