@@ -1,7 +1,6 @@
 """The gateway: everything wired together, once."""
 
 import asyncio
-import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -28,8 +27,6 @@ from tandem.workspace import Workspace
 if TYPE_CHECKING:
     from retrieval.embedder import Embedder
 
-logger = logging.getLogger(__name__)
-
 
 def create_app(
     config: Config,
@@ -53,11 +50,11 @@ def create_app(
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with engine:
             # In the background: probes are answered while a model loads.
-            opening = asyncio.create_task(_open(indexes))
+            opening = asyncio.create_task(indexes.open())
             try:
                 yield
             finally:
-                await opening
+                opening.cancel()
                 await asyncio.to_thread(indexes.close)
                 await asyncio.to_thread(recorder.close)
                 database.close()
@@ -73,13 +70,6 @@ def create_app(
     for module in (ask, chat, completions, documents, models, probes):
         app.include_router(module.router)
     return app
-
-
-async def _open(indexes: Indexes) -> None:
-    try:
-        await indexes.open()
-    except Exception:
-        logger.exception("The indexes cannot be opened.")
 
 
 def _embedder_of(config: Config) -> "Callable[[], Embedder]":

@@ -1,7 +1,9 @@
 """The domains' indexes inside the gateway: opened once, used from threads so that the event loop never waits."""
 
 import asyncio
+import contextlib
 import logging
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -32,18 +34,37 @@ class Indexes:
         self._load_embedder = load_embedder
         self._open: dict[str, Index] = {}
         self._problems: dict[str, str] = {}
+        self._closing = False
         self._searching = ThreadPoolExecutor(SEARCH_THREADS, thread_name_prefix="search")
         self._changing = ThreadPoolExecutor(1, thread_name_prefix="index-change")
 
     async def open(self) -> None:
-        """Load the embedder and open all indexes; a broken one is reported and leaves the others usable."""
-        await self._run(self._changing, self._open_all)
+        """Load the embedder and open all indexes; a broken one is reported and leaves the others usable.
+
+        Loading takes seconds and cannot be interrupted, so it has a thread that does not keep the process alive.
+        """
+        opened = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def work() -> None:
+            try:
+                self._open_all()
+            except Exception as error:
+                logger.exception("The indexes cannot be opened.")
+                self._problems.update(dict.fromkeys(self._config.domains, str(error)))
+            finally:
+                with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                    loop.call_soon_threadsafe(opened.set)
+
+        threading.Thread(target=work, name="index-open", daemon=True).start()
+        await opened.wait()
 
     def close(self) -> None:
-        """Finish what runs and close the indexes."""
+        """Finish what runs and close the indexes that are open."""
+        self._closing = True
         self._changing.shutdown()
         self._searching.shutdown()
-        for index in self._open.values():
+        for index in list(self._open.values()):
             index.close()
         self._open.clear()
 
@@ -101,6 +122,8 @@ class Indexes:
 
         embedder = self._load_embedder()
         for domain in self._domains():
+            if self._closing:
+                return
             try:
                 folder = self._workspace.index_folder(domain)
                 self._open[domain] = Index.open(folder, embedder, self._config.retrieval)

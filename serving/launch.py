@@ -12,6 +12,7 @@ from serving.engine_main import PARENT_VARIABLE, START_METHOD_VARIABLE
 from tandem.config import Config, EngineConfig
 
 LOOPBACK: Final = "127.0.0.1"
+SHUTDOWN_SECONDS: Final = 5
 BFLOAT16_FLAGS: Final = frozenset({"avx512_bf16", "amx_bf16"})
 STRUCTURED_OUTPUTS: Final = '{"backend": "xgrammar", "disable_any_whitespace": true}'
 SECRETS: Final = ("TANDEM_API_KEY", "TANDEM_ADMIN_KEY", "TANDEM_API_KEY_FILE", "TANDEM_ADMIN_KEY_FILE")
@@ -65,6 +66,8 @@ def engine_arguments(config: Config, port: int, machine: Machine) -> list[str]:
     arguments += ["--max-num-queued-reqs", str(engine.max_num_seqs + engine.max_queued)]
     arguments += ["--enable-prefix-caching", "--structured-outputs-config", STRUCTURED_OUTPUTS]
     arguments += ["--disable-uvicorn-access-log", "--disable-fastapi-docs"]
+    # With vLLM's default of 0 its processes kill each other before they remove their 400 MB in /dev/shm.
+    arguments += ["--shutdown-timeout", str(SHUTDOWN_SECONDS)]
     if engine.max_model_len is not None:
         arguments += ["--max-model-len", str(engine.max_model_len)]
     if not machine.gpu:

@@ -42,10 +42,10 @@ def serve(
     environment = os.environ if environment is None else environment
     keys = Keys.from_environment(environment)
     check_address(host, keys)
-    machine = this_machine()
-    _leave_cores_to_the_engine(machine)
     workspace = Workspace.open(home)
     with _listen(host, port) as listener:
+        machine = this_machine()
+        _leave_cores_to_the_engine(machine)
         import uvloop
 
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

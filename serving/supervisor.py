@@ -17,11 +17,11 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final, Literal
 
-from serving.launch import LOOPBACK, Launch
+from serving.launch import LOOPBACK, SHUTDOWN_SECONDS, Launch
 from tandem.errors import TandemError, Unavailable
 
 POLL_SECONDS: Final = 0.1
-STOP_SECONDS: Final = 10.0
+STOP_SECONDS: Final = SHUTDOWN_SECONDS + 10.0
 GROUP_SECONDS: Final = 3.0
 HEALTHY_RUN_SECONDS: Final = 60.0
 FIRST_DELAY_SECONDS: Final = 0.5

@@ -82,7 +82,8 @@ def live_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer
             yield server
         finally:
             process.terminate()
-            process.wait(60)
+            status = process.wait(60)
+    assert status == 0, log.read_text()
 
 
 def pytest_configure(config: pytest.Config) -> None:

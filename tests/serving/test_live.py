@@ -119,7 +119,8 @@ def test_a_client_that_leaves_frees_the_engine(live_server: LiveServer) -> None:
     endless = {"logit_bias": {"2": -100, "0": -100}, "max_tokens": 1500, "stream": True}
     body = {"model": "shop/base", "messages": [{"role": "user", "content": "Go on."}], **endless}
     with httpx.stream("POST", f"{live_server.url}/v1/chat/completions", json=body, timeout=60, trust_env=False) as left:
-        next(left.iter_lines())
+        lines = left.iter_lines()
+        next(lines)
         until(lambda: running(live_server) == 1, 10)
     until(lambda: running(live_server) == 0, 5)
 
