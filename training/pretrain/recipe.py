@@ -23,8 +23,10 @@ class Recipe:
     row_tokens: int = 1024
     workers: int = 2
     """Processes that share a step; the lessons depend on their number."""
-    rows_per_step: int = 2
-    """Of each worker."""
+    tokens_per_step: int = 1800
+    """Of each worker, at least; the row that reaches it is the step's last."""
+    short_row_tokens: int = 300
+    """A row shorter than this takes another lesson."""
     matrix_learning_rate: float = 0.02
     """Of Muon, for the matrices inside the layers."""
     other_learning_rate: float = 0.003

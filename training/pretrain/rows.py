@@ -61,10 +61,13 @@ class Batch:
 
 
 class RowBuilder:
-    """Turns lessons into rows of at most ``length`` tokens."""
+    """Turns lessons into rows of at most ``length`` tokens; a row longer than ``enough`` takes no further lesson.
 
-    def __init__(self, tokenizer: Tokenizer, length: int) -> None:
-        self.tokenizer, self.length = tokenizer, length
+    Attention costs the square of a row's length, and lessons do not see each other: short rows are cheaper.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, length: int, enough: int = 0) -> None:
+        self.tokenizer, self.length, self.enough = tokenizer, length, enough
         self.marker = {number: tokenizer.token_to_id(f"[{number}]") for number in range(1, 17)}
 
     def rows(self, lessons: Iterable[Lesson]) -> Iterator[Row]:
@@ -72,7 +75,7 @@ class RowBuilder:
         row, number = Row(), 0
         for lesson in lessons:
             needed = self._needed(lesson)
-            if row.tokens and len(row.tokens) + needed > self.length:
+            if len(row.tokens) > self.enough or (row.tokens and len(row.tokens) + needed > self.length):
                 yield row
                 row, number = Row(), 0
             self._add(row, lesson, number)

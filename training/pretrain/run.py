@@ -6,7 +6,6 @@ the seed and the step alone, so an interrupted run goes on as if it had not been
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import random
@@ -57,13 +56,13 @@ def step_lessons(recipe: Recipe, step: int, tokens: int, rank: int) -> Iterator[
 
 
 def language_loss(model: Qwen3ForCausalLM, batch: Batch) -> torch.Tensor:
-    """Weighted mean of the next token's cross-entropy; only weighted targets reach the head."""
+    """Weighted sum of the next token's cross-entropy; only weighted targets reach the head."""
     hidden = hidden_states(model, batch)
     weights = batch.weights[:, 1:]
     kept = weights > 0
     logits = model.lm_head(hidden[:, :-1][kept]).float()
     losses = functional.cross_entropy(logits, batch.tokens[:, 1:][kept], reduction="none")
-    return (losses * weights[kept]).sum() / weights.sum()
+    return (losses * weights[kept]).sum()
 
 
 def optimizers(model: Qwen3ForCausalLM, recipe: Recipe) -> list[torch.optim.Optimizer]:
@@ -118,7 +117,7 @@ class Run:
         self.model = build_model(recipe.shape, int(self.raw.token_to_id(TURN_END)), self.padding)
         self.optimizers = optimizers(self.model, recipe)
         self.rates = (recipe.matrix_learning_rate, recipe.other_learning_rate)
-        self.builder = RowBuilder(self.raw, recipe.row_tokens)
+        self.builder = RowBuilder(self.raw, recipe.row_tokens, recipe.short_row_tokens)
         self.step, self.tokens = 0, 0
         GUIDANCE.layers = recipe.guided_heads
         if state is None:
@@ -162,24 +161,35 @@ class Run:
     def train_step(self) -> dict[str, float]:
         """One step: lessons to rows, loss and guidance, gradients, update. Returns what the log shows of it."""
         recipe = self.recipe
-        lessons = step_lessons(recipe, self.step, self.tokens, self.rank)
-        rows = list(itertools.islice(self.builder.rows(lessons), recipe.rows_per_step))
-        batch = collate(rows, self.padding)
+        batches = self._batches()
         for optimizer, rate in zip(self.optimizers, self.rates, strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = rate * recipe.rate(self.tokens)
         guidance_weight = recipe.guidance(self.tokens)
-        GUIDANCE.batch = batch if guidance_weight > 0 else None
-        loss, guided = language_loss(self.model, batch), GUIDANCE.loss()
-        (loss + guidance_weight * guided).backward()
-        tokens = self._share_gradients(sum(len(row.tokens) for row in rows))
+        weight = sum(float(batch.weights[:, 1:].sum()) for batch in batches)
+        losses, guided = 0.0, 0.0
+        for batch in batches:
+            GUIDANCE.batch = batch if guidance_weight > 0 else None
+            loss, guidance = language_loss(self.model, batch) / weight, GUIDANCE.loss() / len(batches)
+            (loss + guidance_weight * guidance).backward()
+            losses, guided = losses + loss.item(), guided + guidance.item()
+        tokens = self._share_gradients(sum(batch.tokens.numel() for batch in batches))
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), recipe.gradient_clip)
         for optimizer in self.optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         GUIDANCE.batch = None
         self.step, self.tokens = self.step + 1, self.tokens + tokens
-        return {"loss": loss.item(), "guided": guided.item(), "norm": norm.item()}
+        return {"loss": losses, "guided": guided, "norm": norm.item()}
+
+    def _batches(self) -> list[Batch]:
+        """The step's rows, each a batch of its own: nothing is padded."""
+        batches: list[Batch] = []
+        for row in self.builder.rows(step_lessons(self.recipe, self.step, self.tokens, self.rank)):
+            batches.append(collate([row], self.padding))
+            if sum(batch.tokens.numel() for batch in batches) >= self.recipe.tokens_per_step:
+                break
+        return batches
 
     def _share_gradients(self, tokens: int) -> int:
         """Average the gradients over all workers; return the number of tokens of all of them."""
@@ -218,7 +228,8 @@ def _work(rank: int, recipe: Recipe, folder: Path, meeting: str) -> None:
     distributed.barrier()
     began = time.time()
     since = run.tokens
-    while run.tokens < recipe.total_tokens:
+    parent = os.getppid()
+    while run.tokens < recipe.total_tokens and os.getppid() == parent:  # an orphaned worker ends
         losses = run.train_step()
         if run.step % 20 == 0:
             speed = (run.tokens - since) / (time.time() - began)
@@ -227,6 +238,7 @@ def _work(rank: int, recipe: Recipe, folder: Path, meeting: str) -> None:
             run.log_scores()
         if run.step % STEPS_BETWEEN_CHECKPOINTS == 0:
             run.checkpoint()
-    run.log_scores()
-    run.checkpoint()
+    if run.tokens >= recipe.total_tokens:
+        run.log_scores()
+        run.checkpoint()
     distributed.destroy_process_group()
