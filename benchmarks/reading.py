@@ -51,7 +51,9 @@ class Reader:
 
     def answer(self, prompts: Sequence[list[Message]], max_tokens: int = 40) -> list[str]:
         """One answer for each prompt, in order; sorted by length inside so that little is padded."""
-        texts = [self.tokenizer.apply_chat_template(prompt, tokenize=False, add_generation_prompt=True) for prompt in prompts]
+        texts = [
+            self.tokenizer.apply_chat_template(prompt, tokenize=False, add_generation_prompt=True) for prompt in prompts
+        ]
         order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
         answers = [""] * len(texts)
         for at in range(0, len(order), self.batch_size):
@@ -96,7 +98,9 @@ def score_held_out(reader: Reader, count: int) -> HeldOutScore:
     closed_prompts = [build_messages(item.question, None) for item, _ in answerable]
     return HeldOutScore(
         right_value=mean(is_value(answer, item) for item, answer in answerable),
-        right_citation=mean([marker.number for marker in find_markers(answer)] == [item.number] for item, answer in answerable),
+        right_citation=mean(
+            [marker.number for marker in find_markers(answer)] == [item.number] for item, answer in answerable
+        ),
         abstains_when_absent=mean(map(is_abstention, absent)),
         false_abstention=mean(is_abstention(answer) for _, answer in answerable),
         right_value_without_passages=mean(
