@@ -18,7 +18,7 @@ from serving.observation import Observer
 from serving.targets import check_answerable
 from tandem.config import Config
 from tandem.errors import UserError
-from tandem.prompt import PROMPT_HASH, Message, Passage, build_messages, clean_text, is_abstention
+from tandem.prompt import PROMPT_HASH, Message, Passage, build_messages, clean_text, is_abstention, passage_title
 
 if TYPE_CHECKING:
     from retrieval.results import Hit, SearchResult
@@ -98,7 +98,8 @@ async def make_prompt(services: Services, asked: Asked, found: "SearchResult | N
     """The messages, with as many of the passages as fit."""
     domain = services.config.domains[asked.target.domain]
     system = "\n".join(filter(None, (domain.system_prompt, asked.instructions))) or None
-    passages = [Passage(hit.title, hit.text) for hit in found.hits] if found else []
+    hits = found.hits if found else ()
+    passages = [Passage(passage_title(hit.title, hit.section, hit.text), hit.text) for hit in hits]
     # Markers and signs in earlier turns name earlier passages, or are forged.
     history = [{**turn, "content": clean_text(turn["content"])} for turn in asked.history] if found else asked.history
 

@@ -49,6 +49,12 @@ def clean_text(text: str) -> str:
     return _CHAT_TOKEN.sub(r"<\1>", _MARKER.sub(r"(\1)", text)).strip()
 
 
+def passage_title(title: str, section: str, text: str) -> str:
+    """What a passage is headed with: its document's title, and its section where the text does not show that itself."""
+    heading = section.rpartition(" > ")[2]
+    return f"{title} - {heading}" if heading and heading.casefold() not in text.casefold() else title
+
+
 def show_passage(number: int, passage: Passage) -> str:
     """One passage as the prompt shows it, its number before the title and after the text."""
     title = " ".join(clean_text(passage.title).split())

@@ -15,6 +15,7 @@ from tandem.prompt import (
     clean_text,
     find_markers,
     is_abstention,
+    passage_title,
 )
 
 GOLDEN = Path(__file__).parent / "golden_prompt.json"
@@ -60,3 +61,9 @@ def test_markers_are_found_with_their_offsets() -> None:
         (2, "[2]"),
         (13, "[13]"),
     ]
+
+
+def test_a_passage_is_headed_with_its_section_unless_it_shows_that_itself() -> None:
+    assert passage_title("Kettle", "Care > Cleaning", "Rinse it.") == "Kettle - Cleaning"
+    assert passage_title("Kettle", "Care > Cleaning", "## Cleaning\n\nRinse it.") == "Kettle"
+    assert passage_title("Kettle", "", "Rinse it.") == "Kettle"

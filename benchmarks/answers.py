@@ -1,0 +1,71 @@
+"""How the whole product answers the sample domain's questions: index, serve, ask each over HTTP, compare.
+
+`python -m benchmarks.answers` prints shares with 95 % Wilson intervals, right out of `POST /v1/ask` with the variant
+`rag`. A model is judged beside its retrieval: `retrieved` is the share of answerable questions whose document was among
+the passages that the model read.
+"""
+
+import argparse
+import json
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from eval.metrics import normalise
+from tandem.client import post
+from tandem.demo import CONFIGURATION, DOMAIN, Demo
+
+Z95 = 1.959964
+
+
+def wilson(right: int, total: int) -> tuple[float, float]:
+    """The 95 % score interval of a share (Wilson 1927)."""
+    share, square = right / total, Z95**2
+    middle = (share + square / (2 * total)) / (1 + square / total)
+    half = Z95 / (1 + square / total) * (share * (1 - share) / total + square / (4 * total**2)) ** 0.5
+    return middle - half, middle + half
+
+
+def holds(answer: str, references: Sequence[str]) -> bool:
+    """Whether a reference stands in the answer, word for word after SQuAD's normalisation."""
+    said = f" {normalise(answer)} "
+    return any(f" {normalise(reference)} " in said for reference in references)
+
+
+def judge(row: dict[str, Any], url: str) -> dict[str, bool]:
+    """Ask one question; which of the measures it counts for, and whether it is right there."""
+    answer = post(url, "/v1/ask", {"domain": DOMAIN, "question": row["question"], "variant": "rag"}, None, 120)
+    if not row["answers"]:
+        return {"abstains when unanswerable": answer["abstained"]}
+    found = post(url, f"/v1/domains/{DOMAIN}/search", {"query": row["question"], "k": 4}, None, 120)
+    retrieved = bool({hit["document"] for hit in found["hits"]} & set(row["documents"]))
+    correct = holds(answer["answer"], row["answers"])
+    cited = bool({citation["document"] for citation in answer["citations"]} & set(row["documents"]))
+    return {
+        "retrieved": retrieved,
+        "answer holds the value": correct,
+        "right value and right document cited": correct and cited,
+        "abstains when answerable": answer["abstained"],
+        **({"answer holds the value, when retrieved": correct} if retrieved else {}),
+    }
+
+
+def main() -> None:
+    argparse.ArgumentParser(prog="python -m benchmarks.answers", description=__doc__).parse_args()
+    lines = CONFIGURATION.with_name("questions.jsonl").read_text(encoding="utf-8").splitlines()
+    with tempfile.TemporaryDirectory() as folder:
+        demo = Demo(Path(folder), quiet=True)
+        demo.command("index", DOMAIN, *demo.project)
+        with demo.server(keep=False) as url:
+            judged = [judge(json.loads(line), url) for line in lines]
+    for name in dict.fromkeys(name for result in judged for name in result):
+        results = [result[name] for result in judged if name in result]
+        low, high = wilson(sum(results), len(results))
+        print(
+            f"{name:40} {sum(results):4} of {len(results):4}  {sum(results) / len(results):.3f} [{low:.3f}, {high:.3f}]"
+        )
+
+
+if __name__ == "__main__":
+    main()
