@@ -4,7 +4,7 @@ Pure functions. Three things happen to a marker `[n]`:
 
 - it names no passage that was shown: it is removed from the answer, and counted;
 - the value it stands behind is in exactly one of the passages, and that is another one: it is mended to name that
-  one, and counted. A model that reads well may still lose track of the number (a first trial had 87 % right values, 51 %
+  one, and counted. A model that reads well may still lose track of the number (in a trial 87 % right values, 51 %
   right markers among four passages); the verbatim value decides, so nothing is guessed;
 - otherwise it stays.
 
