@@ -16,7 +16,7 @@ from transformers import Qwen3ForCausalLM
 
 from tandem.prompt import ABSTENTION
 from training.pretrain.lessons import Difficulty, Lesson, LessonWriter
-from training.pretrain.lexicon import HELD_OUT, TEACHING
+from training.pretrain.lexicon import HELD_OUT, TEACHING, Lexicon
 from training.pretrain.model import CONTEXT_LENGTH, hidden_states
 from training.pretrain.phrasing import HELD_OUT as HELD_OUT_PHRASING
 from training.pretrain.phrasing import TEACHING as TEACHING_PHRASING
@@ -39,11 +39,11 @@ class ReadingScore:
     absent: int
 
 
-def writer(held_out: bool, seed: int) -> LessonWriter:
+def writer(held_out: bool, seed: int, lexicon: Lexicon = TEACHING) -> LessonWriter:
     """Lessons of the teaching generator, or of the one that shares no name, word or phrasing with it."""
-    return (
-        LessonWriter(HELD_OUT, HELD_OUT_PHRASING, seed) if held_out else LessonWriter(TEACHING, TEACHING_PHRASING, seed)
-    )
+    if held_out:
+        return LessonWriter(HELD_OUT, HELD_OUT_PHRASING, seed)
+    return LessonWriter(lexicon, TEACHING_PHRASING, seed)
 
 
 @torch.no_grad()

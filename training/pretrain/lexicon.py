@@ -7,6 +7,7 @@ there is no end of them, and no name of a real thing has to be known to read abo
 from __future__ import annotations
 
 import random
+import string
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -38,8 +39,14 @@ class Lexicon:
     units: tuple[str, ...]
     months: tuple[str, ...]
     days: tuple[str, ...]
-    letters: float = 0.0
-    """Share of made-up words that are letters drawn at random, so that no combination stays untaught."""
+    unlisted: float = 0.0
+    """Share of listed words that a made-up word takes the place of."""
+    pieces: float = 0.0
+    """Share of made-up words that are joined from any pieces of words, so that no token stays untaught."""
+    word_pieces: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+    """Pieces that words begin with, and pieces that they go on with."""
+    forbidden: frozenset[str] = frozenset()
+    """Words that joined pieces must not make."""
 
     @cached_property
     def closed_words(self) -> frozenset[str]:
@@ -50,12 +57,23 @@ class Lexicon:
         )
 
     def invented(self, draw: random.Random, syllables: int | None = None) -> str:
-        """A made-up lower-case word: one to three syllables, or sometimes any letters at all."""
-        if draw.random() < self.letters:
-            return "".join(draw.choice("abcdefghijklmnopqrstuvwxyz") for _ in range(draw.randint(5, 8)))
+        """A made-up lower-case word: one to three syllables, or some pieces of words."""
+        if draw.random() < self.pieces:
+            return self._joined(draw)
         count = syllables or draw.choice((1, 2, 2, 2, 3))
         parts = [draw.choice(self.onsets) + draw.choice(self.vowels) for _ in range(count)]
         return "".join(parts) + draw.choice(self.codas)
+
+    def _joined(self, draw: random.Random) -> str:
+        firsts, others = self.word_pieces
+        while True:
+            more = draw.choice((0, 1, 1, 2)) if others else 0
+            first = (
+                draw.choice(firsts) if firsts else "".join(draw.choices(string.ascii_lowercase, k=draw.randint(5, 8)))
+            )
+            word = first + "".join(draw.choice(others) for _ in range(more))
+            if len(word) > 2 and word not in self.forbidden:
+                return word
 
 
 TEACHING = Lexicon(
@@ -212,7 +230,8 @@ TEACHING = Lexicon(
     ),
     months=words("January March April June July September November December"),
     days=words("Monday Tuesday Thursday Friday Saturday"),
-    letters=0.12,
+    unlisted=0.25,
+    pieces=0.12,
 )
 
 HELD_OUT = Lexicon(

@@ -20,6 +20,8 @@ class Recipe:
     seed: int = 20261122
     shape: Shape = field(default_factory=Shape)
     tokenizer_lessons: int = 6000
+    joined_words: float = 0.4
+    """Share of made-up words that are joined from the tokenizer's own pieces."""
     row_tokens: int = 1024
     workers: int = 2
     """Processes that share a step; the lessons depend on their number."""

@@ -13,7 +13,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +25,12 @@ from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
 from tandem.prompt import Passage, build_context
 from training.pretrain.evaluate import quick_score, writer
 from training.pretrain.lessons import Lesson
+from training.pretrain.lexicon import HELD_OUT, TEACHING, Lexicon
 from training.pretrain.model import GUIDANCE, build_model, hidden_states
 from training.pretrain.muon import Muon
 from training.pretrain.recipe import FULL, MIDDLE, Recipe
 from training.pretrain.rows import Batch, RowBuilder, collate
-from training.pretrain.tokenizer import END_OF_TEXT, TURN_END, train_tokenizer
+from training.pretrain.tokenizer import END_OF_TEXT, TURN_END, train_tokenizer, word_pieces
 
 STEPS_BETWEEN_CHECKPOINTS = 100
 
@@ -45,10 +46,10 @@ def tokenizer_texts(recipe: Recipe) -> Iterator[str]:
         yield f"{lesson.system_prompt}\n{shown}\n{asked}\n{plain}"
 
 
-def step_lessons(recipe: Recipe, step: int, tokens: int, rank: int) -> Iterator[Lesson]:
+def step_lessons(recipe: Recipe, lexicon: Lexicon, step: int, tokens: int, rank: int) -> Iterator[Lesson]:
     """The endless lessons of one worker's step."""
     seed = recipe.seed * 1_000_003 + step * recipe.workers + rank
-    source, draw = writer(held_out=False, seed=seed), random.Random(seed)
+    source, draw = writer(False, seed, lexicon), random.Random(seed)
     mix = recipe.difficulties(tokens)
     while True:
         (difficulty,) = draw.choices([item for item, _ in mix], [weight for _, weight in mix])
@@ -113,6 +114,12 @@ class Run:
         else:
             self.tokenizer = PreTrainedTokenizerFast.from_pretrained(self.model_folder)
         self.raw = self.tokenizer.backend_tokenizer
+        self.lexicon = replace(
+            TEACHING,
+            pieces=recipe.joined_words,
+            word_pieces=word_pieces(self.tokenizer),
+            forbidden=HELD_OUT.closed_words,
+        )
         self.padding = int(self.raw.token_to_id(END_OF_TEXT))
         self.model = build_model(recipe.shape, int(self.raw.token_to_id(TURN_END)), self.padding)
         self.optimizers = optimizers(self.model, recipe)
@@ -185,7 +192,7 @@ class Run:
     def _batches(self) -> list[Batch]:
         """The step's rows, each a batch of its own: nothing is padded."""
         batches: list[Batch] = []
-        for row in self.builder.rows(step_lessons(self.recipe, self.step, self.tokens, self.rank)):
+        for row in self.builder.rows(step_lessons(self.recipe, self.lexicon, self.step, self.tokens, self.rank)):
             batches.append(collate([row], self.padding))
             if sum(batch.tokens.numel() for batch in batches) >= self.recipe.tokens_per_step:
                 break

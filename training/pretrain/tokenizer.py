@@ -7,6 +7,7 @@ word in the middle of a passage, and copying it needs no second spelling.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -55,3 +56,10 @@ def train_tokenizer(texts: Iterable[str], vocabulary_size: int) -> PreTrainedTok
     )
     wrapped.chat_template = CHAT_TEMPLATE
     return wrapped
+
+
+def word_pieces(tokenizer: PreTrainedTokenizerFast) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The vocabulary's lower-case pieces that begin a word, and those that go on with one, in alphabetical order."""
+    tokens = sorted(tokenizer.get_vocab())
+    firsts = tuple(token[1:] for token in tokens if token.startswith("Ġ") and re.fullmatch("[a-z]+", token[1:]))
+    return firsts, tuple(token for token in tokens if re.fullmatch("[a-z]+", token))

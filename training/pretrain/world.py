@@ -65,20 +65,32 @@ class World:
         number = self.draw.randint(1, top)
         return self.draw.choice((f"{number}", f"{number}", f"{number}", f"{number}.{self.draw.randint(1, 9)}"))
 
+    def word(self, listed: tuple[str, ...]) -> str:
+        """One of the listed words or, now and then, a made-up one in its place: what is copied is any word."""
+        if self.draw.random() < self.lexicon.unlisted:
+            return self.lexicon.invented(self.draw)
+        return self.draw.choice(listed)
+
     def phrase(self) -> str:
         lexicon, draw = self.lexicon, self.draw
-        noun = draw.choice(lexicon.nouns) if draw.random() < 0.8 else lexicon.invented(draw)
-        adjective = draw.choice(lexicon.adjectives)
+        noun = self.word(lexicon.nouns)
+        adjective = self.word(lexicon.adjectives)
         return draw.choice((f"a {adjective} {noun}", f"the {adjective} {noun}", f"{adjective} {noun}", noun)).replace(
             "a " + adjective, article(adjective) + " " + adjective
         )
 
     def action(self) -> str:
         lexicon, draw = self.lexicon, self.draw
-        verb, thing = draw.choice(lexicon.verbs), f"{draw.choice(lexicon.adjectives)} {draw.choice(lexicon.nouns)}"
-        tail = draw.choice(("", "", f" for {self.number()} {draw.choice(lexicon.units)}", f" with {self.phrase()}"))
-        second = f" and {draw.choice(lexicon.verbs)} it" if draw.random() < 0.2 else ""
+        verb, thing = self.word(lexicon.verbs), f"{self.word(lexicon.adjectives)} {self.word(lexicon.nouns)}"
+        tail = draw.choice(("", "", f" for {self.number()} {self.word(lexicon.units)}", f" with {self.phrase()}"))
+        second = f" and {self.word(lexicon.verbs)} it" if draw.random() < 0.2 else ""
         return f"{verb} the {thing}{tail or second}"
+
+    def place(self) -> str:
+        """Where something is; the last word of the listed place may be another."""
+        listed = self.draw.choice(self.lexicon.places)
+        first, _, last = listed.rpartition(" ")
+        return f"{first} {self.word((last,))}"
 
     def measure(self) -> str:
         """An amount with its unit; the numbers of small amounts are sometimes words."""
@@ -88,10 +100,10 @@ class World:
             number = f"{draw.choice(('up to', 'at least', 'about', 'less than', 'more than'))} {number}"
         elif draw.random() < 0.06:
             number = f"{draw.randint(1, 9)} to {draw.randint(10, 60)}"
-        return f"{number} {draw.choice(self.lexicon.units)}"
+        return f"{number} {self.word(self.lexicon.units)}"
 
     def date(self) -> str:
-        day, month = self.draw.randint(1, 30), self.draw.choice(self.lexicon.months)
+        day, month = self.draw.randint(1, 30), self.word(self.lexicon.months)
         return self.draw.choice((f"{day} {month}", f"{month} {day}", f"{day} {month} {self.year()}"))
 
     def year(self) -> str:
@@ -126,11 +138,11 @@ class World:
             "temperature": lambda: f"{draw.randint(1, 99)} degrees",
             "money": self.money, "person": self.person, "date": self.date, "year": self.year, "time": self.time,
             "name": lambda: self.proper() if draw.random() < 0.6 else f"{self.proper()} {self.proper()}",
-            "colour": lambda: draw.choice(lexicon.colours), "material": lambda: draw.choice(lexicon.materials),
-            "place": lambda: draw.choice(lexicon.places), "role": lambda: f"the {draw.choice(lexicon.roles)}",
-            "weekday": lambda: draw.choice(lexicon.days), "code": self.code, "phrase": self.phrase, "action": self.action,
-            "state": lambda: f"the {draw.choice(lexicon.nouns)} is {draw.choice(lexicon.adjectives)}",
-            "list": lambda: f"{draw.choice(lexicon.nouns)}, {draw.choice(lexicon.nouns)} and {draw.choice(lexicon.nouns)}",
+            "colour": lambda: self.word(lexicon.colours), "material": lambda: self.word(lexicon.materials),
+            "place": self.place, "role": lambda: f"the {self.word(lexicon.roles)}",
+            "weekday": lambda: self.word(lexicon.days), "code": self.code, "phrase": self.phrase, "action": self.action,
+            "state": lambda: f"the {self.word(lexicon.nouns)} is {self.word(lexicon.adjectives)}",
+            "list": lambda: f"{self.word(lexicon.nouns)}, {self.word(lexicon.nouns)} and {self.word(lexicon.nouns)}",
             "contact": self.contact, "invented": lambda: lexicon.invented(draw), "number": self.number,
         }  # fmt: skip
         return makers[draw.choice(sorted(makers)) if kind == "any" else kind]()
@@ -191,10 +203,10 @@ class World:
         return draw.choice(self.lexicon.attributes), None
 
     def made_up_relation(self) -> Relation:
-        """A pattern with a verb (one in four made up), a preposition and an adjective filled in."""
+        """A pattern with a verb, a preposition and an adjective filled in."""
         draw, pattern = self.draw, self.draw.choice(self.phrasing.patterns)
-        verb = draw.choice(self.lexicon.verbs) if draw.random() < 0.75 else self.lexicon.invented(draw)
-        adjective = draw.choice(self.lexicon.adjectives) if draw.random() < 0.75 else self.lexicon.invented(draw)
+        verb = self.word(self.lexicon.verbs)
+        adjective = self.word(self.lexicon.adjectives)
         past = verb.removesuffix("e")
         preposition = draw.choice(("on", "at", "with", "for", "about", "over", "into"))
 
