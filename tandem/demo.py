@@ -57,7 +57,7 @@ def demo_questions(path: Path) -> list[dict[str, Any]]:
 
 def _demo(demo: "Demo", keep: bool) -> dict[str, Any]:
     """The demo whole: index, serve, ask, and how to go on."""
-    demo.command("index", DOMAIN, *demo.project)
+    demo.say(demo.command("index", DOMAIN, *demo.project).rstrip())
     with demo.server(keep) as url:
         answers = []
         for row in demo_questions(CONFIGURATION.with_name("questions.jsonl")):
@@ -86,7 +86,7 @@ class Demo:
             print(text, flush=True)
 
     def command(self, *arguments: str) -> str:
-        """Run one command to its end, show it and its output, and return the output."""
+        """Show one command, run it to its end, and return its output."""
         self._show(arguments)
         done = subprocess.run(_tandem(*arguments), stdout=subprocess.PIPE, text=True)
         if done.returncode:
@@ -127,6 +127,8 @@ class Demo:
 
     def _show(self, arguments: tuple[str, ...]) -> None:
         shown = [argument for argument in arguments if argument not in self.project and argument != "--json"]
+        if "--config" in arguments:
+            shown += ["--config", os.path.relpath(CONFIGURATION)]
         self.say(f"\n$ tandem {shlex.join(shown)}")
 
 

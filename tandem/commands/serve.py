@@ -9,7 +9,9 @@ from tandem.commands.options import DEFAULT_CONFIG, DEFAULT_HOME, ConfigOption, 
 
 def serve(
     host: Annotated[str, typer.Option("--host", help="Address to listen at.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port to listen at.")] = 8321,
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, help="The port to listen at; 0 takes a free one.")
+    ] = 8321,
     config: ConfigOption = DEFAULT_CONFIG,
     home: HomeOption = DEFAULT_HOME,
     json: JsonOption = False,
