@@ -1,6 +1,7 @@
 """PDF, through pypdf: text pages in reading order, hard-wrapped lines joined to paragraphs."""
 
 import io
+import logging
 import re
 import warnings
 from collections import Counter
@@ -13,6 +14,9 @@ from pypdf.errors import PyPdfError
 from retrieval.documents import UnreadableDocument, clean_text
 from retrieval.parsers.parsed import Parsed
 from retrieval.structure import front_heading, unwrap
+
+# It logs every slip of a file that it can read; what it cannot read becomes an error of ours.
+logging.getLogger("pypdf").setLevel(logging.CRITICAL)
 
 MAX_PAGES: Final = 5_000
 MAX_CHARACTERS: Final = 10_000_000
