@@ -9,6 +9,7 @@ from training.pretrain.model import Shape
 
 SHORT = Difficulty(passages=(1, 2), facts=(2, 4), fillers=(0, 0), exercises=8, absent=0.1, styled=0.0, closed=0.02)
 MIDDLE = Difficulty(passages=(2, 4), facts=(2, 4), fillers=(0, 1), exercises=10, absent=0.2, styled=0.1, closed=0.03)
+COPYING = Difficulty(passages=(1, 1), facts=(8, 10), fillers=(0, 0), exercises=12, absent=0.05, styled=0.0, closed=0.0)
 FULL = Difficulty(passages=(3, 5), facts=(2, 5), fillers=(0, 2), exercises=12, absent=0.25, styled=0.15, closed=0.03)
 LONG = Difficulty(passages=(4, 4), facts=(3, 6), fillers=(1, 4), exercises=12, absent=0.25, styled=0.15, closed=0.02)
 
@@ -20,7 +21,9 @@ class Recipe:
     seed: int = 20261122
     shape: Shape = field(default_factory=Shape)
     tokenizer_lessons: int = 6000
-    joined_words: float = 0.4
+    unlisted_words: float = 0.45
+    """Share of the words of values that no list holds."""
+    joined_words: float = 0.7
     """Share of made-up words that are joined from the tokenizer's own pieces."""
     row_tokens: int = 1024
     workers: int = 2
@@ -44,6 +47,7 @@ class Recipe:
         (500_000, ((SHORT, 0.5), (MIDDLE, 0.5))),
         (1_200_000, ((SHORT, 0.15), (MIDDLE, 0.5), (FULL, 0.35))),
         (2_500_000, ((SHORT, 0.1), (MIDDLE, 0.25), (FULL, 0.5), (LONG, 0.15))),
+        (5_100_000, ((COPYING, 0.25), (SHORT, 0.05), (MIDDLE, 0.2), (FULL, 0.4), (LONG, 0.1))),
     )
     """From so many tokens on, lessons of these difficulties with these weights."""
 

@@ -116,6 +116,7 @@ class Run:
         self.raw = self.tokenizer.backend_tokenizer
         self.lexicon = replace(
             TEACHING,
+            unlisted=recipe.unlisted_words,
             pieces=recipe.joined_words,
             word_pieces=word_pieces(self.tokenizer),
             forbidden=HELD_OUT.closed_words,

@@ -144,8 +144,11 @@ class World:
             "state": lambda: f"the {self.word(lexicon.nouns)} is {self.word(lexicon.adjectives)}",
             "list": lambda: f"{self.word(lexicon.nouns)}, {self.word(lexicon.nouns)} and {self.word(lexicon.nouns)}",
             "contact": self.contact, "invented": lambda: lexicon.invented(draw), "number": self.number,
+            "unlisted": lambda: " ".join(lexicon.invented(draw) for _ in range(draw.choice((1, 1, 2, 3)))),
         }  # fmt: skip
-        return makers[draw.choice(sorted(makers)) if kind == "any" else kind]()
+        if kind == "any":
+            kind = "unlisted" if draw.random() < lexicon.unlisted else draw.choice(sorted(makers))
+        return makers[kind]()
 
     def entity(self, kind: str | None = None, stem: str | None = None) -> Entity:
         """An entity; ``kind`` and ``stem`` (its made-up word) may be given, to make it resemble another."""
