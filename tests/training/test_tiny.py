@@ -1,0 +1,57 @@
+"""`models/tiny` as it is shipped: its format, its size, and that it reads."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from training.pretrain.evaluate import ReadingScore, quick_score
+from training.pretrain.tokenizer import CHAT_TEMPLATE, END_OF_TEXT
+
+TINY = Path(__file__).resolve().parents[2] / "models" / "tiny"
+
+
+def test_it_is_a_small_bf16_model_of_a_mainstream_architecture() -> None:
+    config = json.loads((TINY / "config.json").read_text(encoding="utf-8"))
+    assert config["architectures"] == ["Qwen3ForCausalLM"]
+    assert config["max_position_embeddings"] >= 2048
+    with safe_open(TINY / "model.safetensors", framework="pt") as weights:
+        tensors = [weights.get_tensor(name) for name in weights.keys()]  # noqa: SIM118 (not a dictionary)
+    assert {tensor.dtype for tensor in tensors} == {torch.bfloat16}
+    assert sum(tensor.numel() for tensor in tensors) <= 16_000_000
+    assert sum(path.stat().st_size for path in TINY.iterdir()) < 35_000_000
+
+
+def test_its_tokenizer_carries_the_chat_template_of_the_recipe() -> None:
+    tokenizer = AutoTokenizer.from_pretrained(TINY)
+    assert tokenizer.chat_template == CHAT_TEMPLATE
+    assert tokenizer.eos_token == "<|im_end|>"
+
+
+@pytest.fixture(scope="module")
+def scores() -> dict[bool, ReadingScore]:
+    """A quick score on the teaching generator (False) and on the held-out one (True)."""
+    tokenizer = AutoTokenizer.from_pretrained(TINY).backend_tokenizer
+    model = AutoModelForCausalLM.from_pretrained(TINY, dtype=torch.float32, attn_implementation="guided").eval()
+    padding = int(tokenizer.token_to_id(END_OF_TEXT))
+    return {held_out: quick_score(model, tokenizer, padding, held_out) for held_out in (False, True)}
+
+
+def test_it_reads_passages_of_the_kind_that_it_was_taught(scores: dict[bool, ReadingScore]) -> None:
+    """Floors some points below what its card says, for texts of another machine's arithmetic."""
+    score = scores[False]
+    assert score.value >= 0.8
+    assert score.citation >= 0.85
+    assert score.abstention >= 0.6
+    assert score.false_abstention <= 0.12
+
+
+def test_it_finds_the_passage_in_text_unlike_what_it_was_taught(scores: dict[bool, ReadingScore]) -> None:
+    """Its card says how far the values themselves are from their target; this holds what is reached."""
+    score = scores[True]
+    assert score.value >= 0.2
+    assert score.citation >= 0.8
+    assert score.abstention >= 0.55
