@@ -18,7 +18,6 @@ from tandem.errors import TandemError, UserError
 
 CONFIGURATION: Final = Path(__file__).resolve().parent.parent / "examples" / "helpdesk" / "tandem.yaml"
 DOMAIN: Final = "helpdesk"
-ANSWERED, UNANSWERED = 3, 1
 STARTUP_SECONDS: Final = 300.0
 STOP_SECONDS: Final = 45.0
 
@@ -47,12 +46,9 @@ def run(keep: bool, home: Path | None, json: bool) -> int:
 
 
 def demo_questions(path: Path) -> list[dict[str, Any]]:
-    """Of a question file's test split: the first answerable ones from different documents, then an unanswerable one."""
+    """The questions of a file that are marked `"demo": true`, in its order."""
     rows = [json_module.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    test = [row for row in rows if row.get("split") == "test"]
-    by_document = {row["documents"][0]: row for row in reversed(test) if row["answers"]}
-    answered = sorted(by_document.values(), key=rows.index)[:ANSWERED]
-    return answered + [row for row in test if not row["answers"]][:UNANSWERED]
+    return [row for row in rows if row.get("demo")]
 
 
 def _demo(demo: "Demo", keep: bool) -> dict[str, Any]:
