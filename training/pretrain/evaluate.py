@@ -40,7 +40,7 @@ class ReadingScore:
 
 
 def writer(held_out: bool, seed: int, lexicon: Lexicon = TEACHING) -> LessonWriter:
-    """Lessons of the teaching generator, or of the one that shares no name, word or phrasing with it."""
+    """Lessons of the teaching generator, or of the one that shares no name, listed word or literal frame with it."""
     if held_out:
         return LessonWriter(HELD_OUT, HELD_OUT_PHRASING, seed)
     return LessonWriter(lexicon, TEACHING_PHRASING, seed)

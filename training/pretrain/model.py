@@ -2,7 +2,7 @@
 
 Guidance: while an answer is copied from a passage, where it is copied from is known. A few heads are taught to look
 there (cross-entropy on their attention, from Mi et al. 2016, "Supervised Attentions for Neural Machine Translation"),
-which makes copying appear after thousands of steps less. Its weight falls to zero before training ends.
+to make copying appear early. It was not compared with a run without it. Its weight falls to zero before training ends.
 """
 
 from __future__ import annotations

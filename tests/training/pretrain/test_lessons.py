@@ -75,6 +75,14 @@ def test_the_two_phrasings_share_no_frame() -> None:
     assert not frames(phrasing.TEACHING) & frames(phrasing.HELD_OUT)
 
 
+@pytest.mark.xfail(strict=True, reason="11 held-out frames have the shape of a pattern; see docs/decisions/0003")
+def test_no_held_out_frame_has_the_shape_of_a_teaching_pattern() -> None:
+    patterns = [frame for item in phrasing.TEACHING.patterns for frame in (*item.statements, *item.questions)]
+    shapes = [re.compile(re.sub(r"\\{[wjp]\\}", r"\\w+", re.escape(pattern))) for pattern in patterns]
+    held_out = {frame for item in phrasing.HELD_OUT.relations for frame in (*item.statements, *item.questions)}
+    assert not {frame for frame in held_out if any(shape.fullmatch(frame) for shape in shapes)}
+
+
 def test_the_teaching_text_names_nothing_of_the_sample_domain() -> None:
     names = (EXAMPLES / "helpdesk" / "names.txt").read_text(encoding="utf-8").splitlines()
     written = (passage for lesson in lessons(FULL, 2000) for passage in lesson.passages or ())
