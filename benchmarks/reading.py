@@ -1,8 +1,9 @@
 """How well a base model reads: held-out questions over made-up passages, and SQuAD given the gold paragraph.
 
 Every answer is generated greedily (float32, batches padded on the left) from the prompt that serving sends. The made-up
-questions come from the held-out generator of ``training.pretrain``: other names, listed words and literal frames than the teaching
-text. ``python -m benchmarks.reading --model FOLDER --questions 500``.
+questions come from the held-out generator of ``training.pretrain``: other names, listed words and literal frames than
+the teaching text has (docs/decisions/0003-models-tiny.md says where it is not quite apart).
+``python -m benchmarks.reading --model FOLDER --questions 500``.
 """
 
 import argparse
