@@ -1,8 +1,9 @@
 """How well a base model reads: held-out questions over made-up passages, and SQuAD given the gold paragraph.
 
 Every answer is generated greedily (float32, batches padded on the left) from the prompt that serving sends. The made-up
-questions come from the held-out generator of ``training.pretrain``: other names, listed words and literal frames than
-the teaching text has (docs/decisions/0003-models-tiny.md says where it is not quite apart).
+questions come from the held-out generator of ``training.pretrain``, whose names, listed words and sentence frames the
+teaching text does not have and which nobody looked at while that was written. ``--source development`` asks the other
+generator, which was looked at (docs/decisions/0003-models-tiny.md).
 ``python -m benchmarks.reading --model FOLDER --questions 500``.
 """
 
@@ -18,7 +19,7 @@ from typing import Any
 
 from eval.metrics import exact_match, normalise, token_f1
 from tandem.prompt import Message, Passage, build_messages, find_markers, is_abstention
-from training.pretrain.evaluate import FOUR_PASSAGES, writer
+from training.pretrain.evaluate import FOUR_PASSAGES, Source, writer
 from training.pretrain.lessons import Exercise, Lesson
 
 SEED = 20261122
@@ -27,7 +28,7 @@ DATA = Path(os.environ.get("TANDEM_TEST_DATA", ROOT.parent / "shared" / "data"))
 
 
 @dataclass(frozen=True)
-class HeldOutScore:
+class ReadingReport:
     """Shares between 0 and 1 over ``answerable`` and ``absent`` questions with four passages in the prompt."""
 
     right_value: float
@@ -75,19 +76,19 @@ def without_markers(answer: str) -> str:
     return " ".join(answer.split())
 
 
-def held_out_questions(count: int) -> list[tuple[Lesson, Exercise]]:
-    """The first ``count`` questions of the held-out generator."""
-    source = writer(held_out=True, seed=SEED)
+def made_up_questions(source: Source, count: int) -> list[tuple[Lesson, Exercise]]:
+    """The first ``count`` questions of a generator."""
+    lesson_writer = writer(source, SEED)
     found: list[tuple[Lesson, Exercise]] = []
     while len(found) < count:
-        lesson = source.write(FOUR_PASSAGES)
+        lesson = lesson_writer.write(FOUR_PASSAGES)
         found += [(lesson, item) for item in lesson.exercises]
     return found[:count]
 
 
-def score_held_out(reader: Reader, count: int) -> HeldOutScore:
+def score_made_up(reader: Reader, source: Source, count: int) -> ReadingReport:
     """Right value: the answer without its marker is the value; right citation: its one marker is the passage's."""
-    questions = held_out_questions(count)
+    questions = made_up_questions(source, count)
     shown = [[Passage(item.title, item.text) for item in lesson.passages or ()] for lesson, _ in questions]
     prompts = [
         build_messages(item.question, passages, lesson.system_prompt)
@@ -97,7 +98,7 @@ def score_held_out(reader: Reader, count: int) -> HeldOutScore:
     answerable = [(item, answer) for (_, item), answer in zip(questions, answers, strict=True) if item.number]
     absent = [answer for (_, item), answer in zip(questions, answers, strict=True) if not item.number]
     closed_prompts = [build_messages(item.question, None) for item, _ in answerable]
-    return HeldOutScore(
+    return ReadingReport(
         right_value=mean(is_value(answer, item) for item, answer in answerable),
         right_citation=mean(
             [marker.number for marker in find_markers(answer)] == [item.number] for item, answer in answerable
@@ -137,9 +138,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.reading", description="How well a base model reads.")
     parser.add_argument("--model", default=str(ROOT / "models" / "tiny"), help="a model folder")
     parser.add_argument("--questions", type=int, default=1000, help="questions of each kind")
+    parser.add_argument("--source", type=Source, default=Source.HELD_OUT, choices=list(Source), help="the generator")
     arguments = parser.parse_args()
     reader = Reader(arguments.model)
-    report: dict[str, Any] = {"held_out": asdict(score_held_out(reader, arguments.questions)), "seed": SEED}
+    made_up = score_made_up(reader, arguments.source, arguments.questions)
+    report: dict[str, Any] = {arguments.source.value: asdict(made_up), "seed": SEED}
     if (DATA / "squad-v1.1-dev").is_dir():
         report["squad_v1.1_dev"] = score_squad(reader, arguments.questions)
     print(json.dumps(report, indent=2))

@@ -8,8 +8,8 @@ import torch
 from safetensors import safe_open
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from training.pretrain.evaluate import ReadingScore, quick_score
-from training.pretrain.tokenizer import CHAT_TEMPLATE, END_OF_TEXT
+from training.pretrain.evaluate import ReadingScore, Source, quick_score
+from training.pretrain.tokenizer import CHAT_TEMPLATE
 
 TINY = Path(__file__).resolve().parents[2] / "models" / "tiny"
 
@@ -32,26 +32,25 @@ def test_its_tokenizer_carries_the_chat_template_of_the_recipe() -> None:
 
 
 @pytest.fixture(scope="module")
-def scores() -> dict[bool, ReadingScore]:
-    """A quick score on the teaching generator (False) and on the held-out one (True)."""
+def scores() -> dict[Source, ReadingScore]:
+    """A quick score on each generator."""
     tokenizer = AutoTokenizer.from_pretrained(TINY).backend_tokenizer
-    model = AutoModelForCausalLM.from_pretrained(TINY, dtype=torch.float32, attn_implementation="guided").eval()
-    padding = int(tokenizer.token_to_id(END_OF_TEXT))
-    return {held_out: quick_score(model, tokenizer, padding, held_out) for held_out in (False, True)}
+    model = AutoModelForCausalLM.from_pretrained(TINY, dtype=torch.float32, attn_implementation="rows").eval()
+    return {source: quick_score(model, tokenizer, source) for source in Source}
 
 
-def test_it_reads_passages_of_the_kind_that_it_was_taught(scores: dict[bool, ReadingScore]) -> None:
+def test_it_reads_passages_of_the_kind_that_it_was_taught(scores: dict[Source, ReadingScore]) -> None:
     """Floors some points below what its card says, for texts of another machine's arithmetic."""
-    score = scores[False]
+    score = scores[Source.TEACHING]
     assert score.value >= 0.8
     assert score.citation >= 0.85
     assert score.abstention >= 0.6
     assert score.false_abstention <= 0.12
 
 
-def test_it_finds_the_passage_in_text_unlike_what_it_was_taught(scores: dict[bool, ReadingScore]) -> None:
+def test_it_finds_the_passage_in_text_unlike_what_it_was_taught(scores: dict[Source, ReadingScore]) -> None:
     """Its card says how far the values themselves are from their target; this holds what is reached."""
-    score = scores[True]
+    score = scores[Source.HELD_OUT]
     assert score.value >= 0.2
     assert score.citation >= 0.8
     assert score.abstention >= 0.55

@@ -9,18 +9,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 
 import torch
 from tokenizers import Tokenizer
 from transformers import Qwen3ForCausalLM
 
 from tandem.prompt import ABSTENTION
+from training.pretrain import held_out
+from training.pretrain import phrasing as phrasings
 from training.pretrain.lessons import Difficulty, Lesson, LessonWriter
-from training.pretrain.lexicon import HELD_OUT, TEACHING, Lexicon
+from training.pretrain.lexicon import DEVELOPMENT, TEACHING, Lexicon
 from training.pretrain.model import CONTEXT_LENGTH, hidden_states
-from training.pretrain.phrasing import HELD_OUT as HELD_OUT_PHRASING
-from training.pretrain.phrasing import TEACHING as TEACHING_PHRASING
-from training.pretrain.rows import RowBuilder, collate
+from training.pretrain.phrasing import Phrasing
+from training.pretrain.rows import RowBuilder, to_batch
 
 FOUR_PASSAGES = Difficulty(
     passages=(4, 4), facts=(2, 5), fillers=(0, 1), exercises=8, absent=0.25, styled=0.0, closed=0.0
@@ -39,24 +41,41 @@ class ReadingScore:
     absent: int
 
 
-def writer(held_out: bool, seed: int, lexicon: Lexicon = TEACHING) -> LessonWriter:
-    """Lessons of the teaching generator, or of the one that shares no name, listed word or literal frame with it."""
-    if held_out:
-        return LessonWriter(HELD_OUT, HELD_OUT_PHRASING, seed)
-    return LessonWriter(lexicon, TEACHING_PHRASING, seed)
+class Source(StrEnum):
+    """A generator of lessons; no two share a name, a listed word or a literal frame."""
+
+    TEACHING = "teaching"
+    DEVELOPMENT = "development"
+    """Looked at while the teaching text is widened."""
+    HELD_OUT = "held-out"
+    """Looked at by nobody."""
+
+
+GENERATORS: dict[Source, tuple[Lexicon, Phrasing]] = {
+    Source.TEACHING: (TEACHING, phrasings.TEACHING),
+    Source.DEVELOPMENT: (DEVELOPMENT, phrasings.DEVELOPMENT),
+    Source.HELD_OUT: (held_out.LEXICON, held_out.PHRASING),
+}
+UNTAUGHT_WORDS = DEVELOPMENT.closed_words | held_out.LEXICON.closed_words
+
+
+def writer(source: Source, seed: int, lexicon: Lexicon | None = None) -> LessonWriter:
+    """Lessons of a generator; ``lexicon`` takes the place of its own."""
+    own, phrasing = GENERATORS[source]
+    return LessonWriter(lexicon or own, phrasing, seed)
 
 
 @torch.no_grad()
-def score(model: Qwen3ForCausalLM, tokenizer: Tokenizer, lessons: Iterable[Lesson], padding: int) -> ReadingScore:
+def score(model: Qwen3ForCausalLM, tokenizer: Tokenizer, lessons: Iterable[Lesson]) -> ReadingScore:
     """Teacher-forced greedy reading score on lessons without styles (answers of the form ``value [n]``)."""
     counts: Counter[str] = Counter()
     first_of_abstention = tokenizer.encode(" " + ABSTENTION).ids[0]
     for row in RowBuilder(tokenizer, CONTEXT_LENGTH).rows(lessons):
-        batch = collate([row], padding)
+        batch = to_batch(row)
         hidden = hidden_states(model, batch)
-        for index, start, end, item in batch.exercises:
-            best = model.lm_head(hidden[index, start - 1 : end - 1]).argmax(-1)
-            right = (best == batch.tokens[index, start:end]).tolist()
+        for start, end, item in batch.exercises:
+            best = model.lm_head(hidden[0, start - 1 : end - 1]).argmax(-1)
+            right = (best == batch.tokens[0, start:end]).tolist()
             if item.number is None:
                 counts.update(absent=1, abstention=all(right))
             else:
@@ -74,9 +93,7 @@ def score(model: Qwen3ForCausalLM, tokenizer: Tokenizer, lessons: Iterable[Lesso
     )
 
 
-def quick_score(
-    model: Qwen3ForCausalLM, tokenizer: Tokenizer, padding: int, held_out: bool, lessons: int = 24
-) -> ReadingScore:
+def quick_score(model: Qwen3ForCausalLM, tokenizer: Tokenizer, source: Source, lessons: int = 24) -> ReadingScore:
     """A small score for the log of a run."""
-    source = writer(held_out, seed=7)
-    return score(model, tokenizer, (source.write(FOUR_PASSAGES) for _ in range(lessons)), padding)
+    lesson_writer = writer(source, seed=7)
+    return score(model, tokenizer, (lesson_writer.write(FOUR_PASSAGES) for _ in range(lessons)))

@@ -1,6 +1,7 @@
 """The words of the teaching text: two lexicons that share no name, attribute or value word.
 
-``TEACHING`` is what the model is trained on; ``HELD_OUT`` is what it is measured on. Names are made of syllables, so
+``TEACHING`` is what the model is trained on; ``DEVELOPMENT`` is looked at while the text is
+widened; ``held_out`` is what it is measured on. Names are made of syllables, so
 there is no end of them, and no name of a real thing has to be known to read about it.
 """
 
@@ -234,7 +235,7 @@ TEACHING = Lexicon(
     pieces=0.12,
 )
 
-HELD_OUT = Lexicon(
+DEVELOPMENT = Lexicon(
     onsets=words("sw tw dw gw vl vr zh by py my ny dy sv"),
     vowels=words("a e i o u ei oi oo ua"),
     codas=(*words("b f ft mp nk rm rn lm sk sp z"), "", "", ""),

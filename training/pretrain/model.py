@@ -8,6 +8,7 @@ to make copying appear early. It was not compared with a run without it. Its wei
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -23,7 +24,7 @@ CONTEXT_LENGTH = 2048
 class Shape:
     """Sizes of the decoder."""
 
-    vocabulary: int = 4096
+    vocabulary: int = 2048
     width: int = 256
     layers: int = 5
     heads: int = 4
@@ -42,23 +43,51 @@ def build_model(shape: Shape, end_id: int, padding_id: int) -> Qwen3ForCausalLM:
         num_key_value_heads=shape.heads,
         head_dim=shape.head_width,
         max_position_embeddings=CONTEXT_LENGTH,
-        rope_parameters={"rope_type": "default", "rope_theta": 10_000.0},
+        rope_parameters={"rope_type": "default", "rope_theta": 1_000_000.0},
         tie_word_embeddings=True,
         bos_token_id=None,
         eos_token_id=end_id,
         pad_token_id=padding_id,
         use_cache=False,
-        attn_implementation="guided",
+        attn_implementation="rows",
     )
-    return Qwen3ForCausalLM(config)
+    model = Qwen3ForCausalLM(config)
+    begin_alike(model)
+    return model
+
+
+@torch.no_grad()
+def begin_alike(model: Qwen3ForCausalLM) -> None:
+    """Let attention begin by looking for what is alike and, in later layers, by passing on what it looks at.
+
+    Queries and keys of a layer begin with the same rotation, and what values take in, the output gives back (after
+    Trockman and Kolter 2023, "Mimetic Initialization of Self-Attention Layers"). Both treat every token alike, those
+    too that are seldom seen. The first layer, which has to tell neighbours apart, begins at random.
+    """
+    for number, layer in enumerate(model.model.layers[1:], 1):
+        attention = layer.self_attn
+        rotation = _rotation(attention.q_proj.weight)
+        attention.q_proj.weight.copy_(0.5 * rotation)
+        attention.k_proj.weight.copy_(0.5 * rotation)
+        if number > 1:
+            rotation = _rotation(attention.v_proj.weight)
+            attention.v_proj.weight.copy_(0.4 * rotation)
+            attention.o_proj.weight.copy_(0.4 * rotation.mT)
+
+
+def _rotation(like: torch.Tensor) -> torch.Tensor:
+    """A random matrix of that shape whose rows (or columns, if fewer) are orthonormal."""
+    return torch.nn.init.orthogonal_(torch.empty_like(like))
 
 
 @dataclass
-class Guidance:
-    """What guided heads are told in one forward pass, and what they lost; ``layers`` maps a layer to its heads."""
+class Reading:
+    """What attention is told in one forward pass: the row's layout, and what the guided heads lost."""
 
-    layers: dict[int, tuple[int, ...]]
+    guided_layers: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    """Layers, and their heads that guidance teaches."""
     batch: Batch | None = None
+    guided: bool = False
     losses: list[torch.Tensor] = field(default_factory=list)
 
     def loss(self) -> torch.Tensor:
@@ -67,24 +96,22 @@ class Guidance:
         self.losses = []
         return total
 
-    def observe(self, layer: int, query: torch.Tensor, key: torch.Tensor, scaling: float) -> None:
-        """Score the guided heads of a layer. query, key: (R, heads, T, head width), after rotation."""
-        heads, batch = self.layers.get(layer), self.batch
-        if heads is None or batch is None or not len(batch.source_at):
+    def observe(self, batch: Batch, layer: int, query: torch.Tensor, key: torch.Tensor, scaling: float) -> None:
+        """Score the guided heads of a layer. query, key: (1, heads, T, head width), after rotation."""
+        if layer not in self.guided_layers or not len(batch.source_at):
             return
-        chosen = list(heads)
-        asked = query[:, chosen][batch.source_row, :, batch.source_at]  # (A, H, D)
-        scores = torch.einsum("ahd,ahtd->aht", asked, key[:, chosen][batch.source_row]) * scaling
-        hidden = ~batch.visible[batch.source_row, 0, batch.source_at]  # (A, T)
-        log_attention = scores.masked_fill(hidden[:, None], -torch.inf).log_softmax(-1)
+        heads = list(self.guided_layers[layer])
+        asked = query[0, heads][:, batch.source_at]  # (H, A, D)
+        scores = torch.einsum("had,htd->aht", asked, key[0, heads]) * scaling
+        log_attention = scores.masked_fill(~batch.source_seen[:, None], -torch.inf).log_softmax(-1)
         right = log_attention.masked_fill(~batch.source_places[:, None], -torch.inf).logsumexp(-1)  # (A, H)
         self.losses.append(-right.clamp(min=-20.0).mean())
 
 
-GUIDANCE = Guidance({})
+READING = Reading()
 
 
-def guided_attention(
+def row_attention(
     module: torch.nn.Module,
     query: torch.Tensor,
     key: torch.Tensor,
@@ -92,20 +119,49 @@ def guided_attention(
     attention_mask: torch.Tensor | None,
     **options: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Scaled dot-product attention that lets ``GUIDANCE`` look on. Shapes: (R, heads, T, head width)."""
+    """Attention of the row in ``READING``: contexts see themselves, questions their context and themselves.
+
+    Shapes: (1, heads, T, head width). Without a row it is plain causal attention.
+    """
     scaling = options.get("scaling") or query.shape[-1] ** -0.5
-    GUIDANCE.observe(int(getattr(module, "layer_idx")), query, key, scaling)  # noqa: B009 (typed as Module)
-    mixed = functional.scaled_dot_product_attention(
-        query, key, value, attn_mask=attention_mask, scale=scaling, is_causal=attention_mask is None
-    )
-    return mixed.transpose(1, 2).contiguous(), None
+    attend = partial(functional.scaled_dot_product_attention, scale=scaling)
+    batch = READING.batch
+    if batch is None:
+        mixed = attend(query, key, value, attn_mask=attention_mask, is_causal=attention_mask is None)
+        return mixed.transpose(1, 2).contiguous(), None
+    if READING.guided:
+        READING.observe(batch, int(getattr(module, "layer_idx")), query, key, scaling)  # noqa: B009 (typed as Module)
+    parts = []
+    for layout in batch.layouts:
+        context = slice(layout.start, layout.context_end)
+        inner = [whole[:, :, context] for whole in (query, key, value)]
+        parts.append(attend(*inner, is_causal=True)[0].transpose(0, 1))
+        if len(layout.branches):
+            asked, own_keys, own_values = (
+                whole[0][:, layout.branches].transpose(0, 1) for whole in (query, key, value)
+            )  # (B, heads, L, D)
+            width = asked.shape[2]
+            causal = torch.ones(width, width, dtype=torch.bool).tril()
+            mask = functional.pad(causal, (layout.context_end - layout.start, 0), value=True)
+            keys, values = (
+                torch.cat([shared.expand(len(asked), -1, -1, -1), own], 2)
+                for shared, own in ((inner[1], own_keys), (inner[2], own_values))
+            )
+            parts.append(attend(asked, keys, values, attn_mask=mask).transpose(1, 2)[layout.real])
+    return torch.cat(parts)[None], None
 
 
-AttentionInterface.register("guided", guided_attention)
+AttentionInterface.register("rows", row_attention)
 
 
 def hidden_states(model: Qwen3ForCausalLM, batch: Batch) -> torch.Tensor:
-    """The decoder's output for a batch of rows, each token seeing what the batch says. Shape: (R, T, width)."""
-    read = model.model(input_ids=batch.tokens, attention_mask=batch.visible, position_ids=batch.positions)
+    """The decoder's output for a row, each token seeing what the row's layout says. Shape: (1, T, width)."""
+    READING.batch = batch
+    try:
+        read = model.model(
+            input_ids=batch.tokens, attention_mask={"full_attention": None}, position_ids=batch.positions
+        )
+    finally:
+        READING.batch = None
     hidden: torch.Tensor = read.last_hidden_state
     return hidden

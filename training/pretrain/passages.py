@@ -58,6 +58,9 @@ def state(world: World, text: Text, fact: Fact, pronoun: str | None = None) -> N
         frame = f"{loose[0]}{first} {loose[1]}{second} {loose[2]}{world.draw.choice(phrasing.copulas)} {{v}}."
     elif phrasing.openers and pronoun is None and chance > 0.9 and frame.startswith("{e}"):
         frame = f"{world.aside(phrasing.openers)} {frame}"
+    if phrasing.closers and frame.endswith("{v}.") and world.draw.random() < 0.12:
+        closer = world.aside(phrasing.closers)
+        frame = frame.removesuffix(".") + ("" if closer.startswith(",") else " ") + closer + "."
     name = fact.entity.name if pronoun is None or not frame.startswith("{e}") else pronoun
     text.frame(frame, fact, name)
 
@@ -132,9 +135,10 @@ def ask(world: World, fact: Fact) -> str:
         frame += world.draw.choice(("?", "?", ".", ""))
     elif phrasing.question_openers and chance > 0.9:
         frame = f"{world.aside(phrasing.question_openers)} {frame}"
-    elif phrasing.question_closers and chance > 0.86:
+    elif phrasing.question_closers and chance > 0.83:
         frame = f"{frame} {world.aside(phrasing.question_closers)}"
-    return capitalised(frame.replace("{a}", fact.label).replace("{e}", fact.entity.name))
+    question = frame.replace("{a}", fact.label).replace("{e}", fact.entity.name)
+    return question if phrasing.loose_words and world.draw.random() < 0.08 else capitalised(question)
 
 
 def write_list(world: World, facts: Sequence[Fact]) -> WrittenPassage:

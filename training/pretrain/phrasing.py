@@ -1,4 +1,4 @@
-"""How facts are said and asked for: the sentence frames of the teaching text, and other ones to measure with.
+"""How facts are said and asked for: the sentence frames of the teaching text, and other ones to develop with.
 
 In a frame ``{e}`` is the entity, ``{a}`` the attribute and ``{v}`` the value. A ``Relation`` is a fact whose verb says
 what the attribute is; ``value`` names the kind of value that fits it (see ``world.draw_value``).
@@ -38,6 +38,8 @@ class Phrasing:
     """Relations for any verb: ``{w}`` is the verb, ``{p}`` a preposition, ``{j}`` an adjective."""
     openers: tuple[str, ...] = ()
     """What may stand before a sentence; ``{n}`` and ``{j}`` are any noun and adjective, ``{e}`` any name."""
+    closers: tuple[str, ...] = ()
+    """What may stand behind a value at the end of a sentence."""
     question_openers: tuple[str, ...] = ()
     question_closers: tuple[str, ...] = ()
     copulas: tuple[str, ...] = ()
@@ -91,6 +93,34 @@ TEACHING = Phrasing(
         Both the label and the box of {e} give its {a} as {v}.
         {e} can have no other {a} than {v}.
         From the start {v} was meant to be the {a} of {e}.
+        {v} is the {a} of {e}.
+        {v} is what {e} has as its {a}.
+        {v} serves as the {a} of {e}.
+        As {a}, {e} has {v}.
+        {e}'s {a} is {v}.
+        {e}'s {a}: {v}.
+        The {a} is {v} for {e}.
+        You will find that {e} has a {a} of {v}.
+        Its {a} makes {e} special: {v}.
+        The {a} given for {e} is {v}.
+        {e}, whose {a} is {v}, is on page two.
+        If you need the {a} of {e}, it is {v}.
+        The {a} of {e} changed to {v}.
+        They raised the {a} of {e} to {v}.
+        The usual {a} of {e} is {v}.
+        {e} requires a {a} of {v}.
+        {e} may have a {a} of {v} at most.
+        {v} was named as the {a} of {e}.
+        The right {a} for {e} would be {v}.
+        We measured the {a} of {e}: {v}.
+        Next to {a}, the page of {e} shows {v}.
+        About {e}: its {a} is {v}.
+        {a} of {e}: {v}.
+        {e}, {a}: {v}.
+        {e} takes {v} as {a}.
+        {e} can show a {a} of {v}.
+        The {a} you get with {e} is {v}.
+        It has {v} as its {a}, does {e}.
         """
     ),
     attribute_questions=lines(
@@ -131,6 +161,25 @@ TEACHING = Phrasing(
         What should I write down as the {a} of {e}?
         Does {e} have a {a}? Which one?
         What kind of {a} does {e} have?
+        What has {e} as its {a}?
+        {e}'s {a}?
+        {a} of {e}?
+        {e} {a}
+        what's the {a} of {e}
+        Could I have the {a} of {e}?
+        Any idea what the {a} of {e} is?
+        Under {a}, what does {e} list?
+        What should the {a} of {e} be?
+        Which one is the {a} of {e}?
+        What is listed as the {a} of {e}?
+        What do you have as {a} for {e}?
+        Is it known what {a} {e} has?
+        Remind me of the {a} of {e}.
+        Where {e} is concerned, what is the {a}?
+        What {a} can I expect from {e}?
+        Let me know the {a} of {e}, please.
+        Could you look up the {a} of {e}?
+        How would you describe the {a} of {e}?
         """
     ),
     relations=(
@@ -560,6 +609,168 @@ TEACHING = Phrasing(
             "{e} was {w}ed {v}. / They {w}ed {e} {v}.",
             "In which colour was {e} {w}ed? / What colour was {e} {w}ed?",
         ),
+        relation(
+            "{w}s",
+            "phrase",
+            "{e} {w}s {v}. / Mostly {e} {w}s {v}. / What {e} {w}s is {v}.",
+            "What does {e} {w}? / What is it that {e} {w}s?",
+        ),
+        relation(
+            "{w}s {p}",
+            "phrase",
+            "{e} {w}s {p} {v}. / {e} usually {w}s {p} {v}.",
+            "What does {e} {w} {p}? / {p} what does {e} {w}?",
+        ),
+        relation(
+            "{w}s at",
+            "time",
+            "{e} {w}s at {v}. / Every day {e} {w}s at {v}. / At {v} {e} {w}s.",
+            "When does {e} {w}? / At what time does {e} {w}? / What time does {e} {w}?",
+        ),
+        relation(
+            "{w}s every",
+            "measure",
+            "{e} {w}s every {v}. / Once in {v} {e} {w}s.",
+            "How often does {e} {w}? / After what time does {e} {w} again?",
+        ),
+        relation(
+            "{w}s for",
+            "measure",
+            "{e} {w}s for {v}. / {e} keeps {w}ing for {v}.",
+            "How long does {e} {w}? / How long does {e} keep {w}ing?",
+        ),
+        relation(
+            "{w}s up to",
+            "measure",
+            "{e} {w}s up to {v}. / {e} {w}s {v}.",
+            "How much does {e} {w}? / How many does {e} {w}? / How far does {e} {w}?",
+        ),
+        relation(
+            "{w}ing costs",
+            "money",
+            "{w}ing {e} costs {v}. / It costs {v} to {w} {e}. / They ask {v} for {w}ing {e}.",
+            "How much does {w}ing {e} cost? / What do I pay for {w}ing {e}? / How much is it to {w} {e}?",
+        ),
+        relation(
+            "{w}er",
+            "person",
+            "The {w}er of {e} is {v}. / {v} is the {w}er of {e}. / {v} {w}s {e}.",
+            "Who {w}s {e}? / Who is the {w}er of {e}? / Whose job is it to {w} {e}?",
+        ),
+        relation(
+            "{w}ed with",
+            "phrase",
+            "{e} is {w}ed with {v}. / They {w} {e} with {v}.",
+            "What is {e} {w}ed with? / With what do they {w} {e}?",
+        ),
+        relation(
+            "{w}ed from",
+            "name",
+            "{e} is {w}ed from {v}. / {e} was {w}ed in {v}.",
+            "Where is {e} {w}ed from? / In which town was {e} {w}ed? / Where was {e} {w}ed?",
+        ),
+        relation(
+            "{w}s where",
+            "place",
+            "{e} {w}s {v}. / You can {w} {e} {v}. / {e} can be {w}ed {v}.",
+            "Where does {e} {w}? / Where can I {w} {e}? / Where can {e} be {w}ed?",
+        ),
+        relation(
+            "{w}s on",
+            "weekday",
+            "{e} {w}s on {v}. / Only on {v} does {e} {w}. / {e} gets {w}ed on {v}.",
+            "On which day does {e} {w}? / When does {e} {w}? / When does {e} get {w}ed?",
+        ),
+        relation(
+            "{w}ed since",
+            "year",
+            "{e} has been {w}ed since {v}. / {e} was {w}ed in {v}. / In {v} {e} was {w}ed.",
+            "Since when has {e} been {w}ed? / In which year was {e} {w}ed? / When was {e} {w}ed?",
+        ),
+        relation(
+            "{w}ed until",
+            "date",
+            "{e} can be {w}ed until {v}. / Until {v} you may {w} {e}.",
+            "Until when can {e} be {w}ed? / Until when may I {w} {e}? / What is the last day to {w} {e}?",
+        ),
+        relation(
+            "{w}ed after",
+            "measure",
+            "{e} is {w}ed after {v}. / After {v} {e} is {w}ed. / {e} {w}s within {v}.",
+            "After how long is {e} {w}ed? / How soon does {e} {w}?",
+        ),
+        relation(
+            "to {w}",
+            "phrase",
+            "To {w} {e} you need {v}. / {w}ing {e} takes {v}. / Without {v} you cannot {w} {e}.",
+            "What do I need to {w} {e}? / What does {w}ing {e} take? / What is needed for {w}ing {e}?",
+        ),
+        relation(
+            "why {w}",
+            "state",
+            "{e} {w}s because {v}. / The reason why {e} {w}s is that {v}. / {e} {w}s when {v}.",
+            "Why does {e} {w}? / What makes {e} {w}? / For what reason does {e} {w}?",
+        ),
+        relation(
+            "{j}",
+            "state",
+            "{e} is {j} when {v}. / {e} gets {j} if {v}.",
+            "When is {e} {j}? / Why is {e} {j}? / When does {e} get {j}?",
+        ),
+        relation(
+            "how {j}",
+            "measure",
+            "{e} is {v} {j}. / {e} is up to {v} {j}.",
+            "How {j} is {e}? / How {j} can {e} be?",
+        ),
+        relation(
+            "what {w}s it",
+            "phrase",
+            "{e} is {w}ed by {v}. / What {w}s {e} is {v}.",
+            "What {w}s {e}? / What is {e} {w}ed by?",
+        ),
+        relation(
+            "before {w}ing",
+            "action",
+            "Before you {w} {e}, {v}. / First {v}, then {w} {e}.",
+            "What do I do before I {w} {e}? / What comes before {w}ing {e}? / What must be done first to {w} {e}?",
+        ),
+        relation(
+            "after {w}ing",
+            "action",
+            "After you {w} {e}, {v}. / Once {e} is {w}ed, {v}. / When {e} has {w}ed, {v}.",
+            "What do I do after {w}ing {e}? / What comes once {e} is {w}ed? / {e} has {w}ed. What next?",
+        ),
+        relation(
+            "to {w} write to",
+            "contact",
+            "To {w} {e}, write to {v}. / Ask {v} to {w} {e}.",
+            "Whom do I ask to {w} {e}? / Where do I write to {w} {e}?",
+        ),
+        relation(
+            "{w}s these",
+            "list",
+            "{e} {w}s {v}. / {e} can {w} these: {v}.",
+            "What things does {e} {w}? / Which things can {e} {w}?",
+        ),
+        relation(
+            "{w}s as",
+            "role",
+            "{e} {w}s as {v}. / {e} is {w}ed as {v}.",
+            "As what does {e} {w}? / What is {e} {w}ed as?",
+        ),
+        relation(
+            "colour when {w}ed",
+            "colour",
+            "{e} turns {v} when it {w}s. / {w}ing makes {e} {v}.",
+            "What colour does {e} turn when it {w}s? / Which colour does {w}ing make {e}?",
+        ),
+        relation(
+            "code to {w}",
+            "code",
+            "The code to {w} {e} is {v}. / You {w} {e} with {v}.",
+            "What is the code to {w} {e}? / Which code {w}s {e}? / With which code do I {w} {e}?",
+        ),
     ),
     openers=lines(
         """
@@ -578,6 +789,27 @@ TEACHING = Phrasing(
         By the way,
         You should know that
         On this page:
+        """
+    ),
+    closers=lines(
+        """
+        , as {e} says
+        , whatever the {n}
+        , by the way
+        for now
+        in most cases
+        , and the {n} knows it
+        because of the {n}
+        since the {j} {n} came
+        , which is {j}
+        , so be {j}
+        while the {n} is {j}
+        unless {e} says no
+        , not counting the {n}
+        , as you can see
+        again
+        , it seems
+        (see the {n})
         """
     ),
     question_openers=lines(
@@ -623,7 +855,7 @@ TEACHING = Phrasing(
 )
 
 
-HELD_OUT = Phrasing(
+DEVELOPMENT = Phrasing(
     attribute_statements=lines(
         """
         As for {e}, its {a} stands at {v}.

@@ -1,6 +1,6 @@
 """Lessons as rows of tokens: each context once, all its questions behind it, none of which sees another.
 
-Legend: R rows, T tokens of a row, A answer tokens whose source is known.
+Legend: T tokens of a row, B questions of a lesson, L tokens of its longest, A answer tokens whose source is known.
 A question stands at the positions it would have if it were the only one, so a row teaches exactly what a single
 question asks at serving, and the context is paid for once.
 """
@@ -16,10 +16,11 @@ from tokenizers import Tokenizer
 
 from tandem.prompt import Message, Passage, build_messages
 from training.pretrain.lessons import Exercise, Lesson
+from training.pretrain.renaming import Renaming
 from training.pretrain.tokenizer import TURN_END, TURN_START
 
-CONTEXT_WEIGHT, QUESTION_WEIGHT, ANSWER_WEIGHT = 0.1, 0.1, 1.0
-IGNORED_LABEL = -100
+CONTEXT_WEIGHT, ANSWER_WEIGHT = 0.05, 1.0
+"""Of a token as target. Questions are not targets, nor are contexts whose words were renamed: both are chance."""
 
 
 @dataclass
@@ -43,21 +44,34 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Tensors of R rows; ``visible`` is (R, 1, T, T), True where a token may look; weights belong to a token as target.
+class Layout:
+    """Where one lesson stands in its row: its context, and ``branches`` (B, L), the places of its questions' tokens.
 
-    ``source_row``/``source_at`` (A) say where an answer token is predicted, ``source_places`` (A, T) where it is copied
-    from.
+    A shorter question's last place is repeated; ``real`` (B, L) is False there.
+    """
+
+    start: int
+    context_end: int
+    branches: torch.Tensor
+    real: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A row as tensors: tokens, positions and weights (1, T); weights belong to a token as target.
+
+    ``source_at`` (A) says where an answer token is predicted, ``source_places`` (A, T) where it is copied from, and
+    ``source_seen`` (A, T) what can be looked at there.
     """
 
     tokens: torch.Tensor
     positions: torch.Tensor
-    visible: torch.Tensor
     weights: torch.Tensor
-    source_row: torch.Tensor
+    layouts: tuple[Layout, ...]
     source_at: torch.Tensor
     source_places: torch.Tensor
-    exercises: tuple[tuple[int, int, int, Exercise], ...]
+    source_seen: torch.Tensor
+    exercises: tuple[tuple[int, int, Exercise], ...]
 
 
 class RowBuilder:
@@ -66,8 +80,13 @@ class RowBuilder:
     Attention costs the square of a row's length, and lessons do not see each other: short rows are cheaper.
     """
 
-    def __init__(self, tokenizer: Tokenizer, length: int, enough: int = 0) -> None:
-        self.tokenizer, self.length, self.enough = tokenizer, length, enough
+    def __init__(self, tokenizer: Tokenizer, length: int, enough: int = 0, renaming: Renaming | None = None) -> None:
+        self.tokenizer, self.length, self.enough, self.renaming = (
+            tokenizer,
+            length,
+            enough,
+            renaming or Renaming(tokenizer, 0.0, 0),
+        )
         self.marker = {number: tokenizer.token_to_id(f"[{number}]") for number in range(1, 17)}
 
     def rows(self, lessons: Iterable[Lesson]) -> Iterator[Row]:
@@ -119,11 +138,15 @@ class RowBuilder:
             at = len(row.tokens) + len(question)
             if at + len(answer) > self.length:
                 break
-            weights = [QUESTION_WEIGHT] * len(question) + [ANSWER_WEIGHT] * len(answer)
+            weights = [0.0] * len(question) + [ANSWER_WEIGHT] * len(answer)
             row.extend(question + answer, len(context), number, branch, weights)
             row.exercises.append((at, at + len(answer), item))
             if item.number is not None:
                 self._add_sources(row, item, at, answer, starts, begins[item.number - 1][1], base, context)
+        names = self.renaming.draw(row.tokens[base:], self.tokenizer.encode(lesson.system_prompt).ids)
+        if names:
+            row.tokens[base:] = [names.get(token, token) for token in row.tokens[base:]]
+            row.weights[base : base + len(context)] = [0.0] * len(context)
 
     def _add_sources(
         self,
@@ -145,7 +168,7 @@ class RowBuilder:
         value = self.tokenizer.encode(" " + item.value).ids
         for begin_at in range(len(answer) - len(value) + 1):
             if answer[begin_at : begin_at + len(value)] == value:
-                aligned = [row.tokens[place] for place in places] == value
+                aligned = [context[place - base] for place in places] == value
                 for step in range(len(value)):
                     row.sources.append((at + begin_at + step - 1, [places[step]] if aligned else places))
                 break
@@ -162,33 +185,33 @@ def chat_text(messages: list[Message], generate: bool) -> str:
     return "".join(turns) + (f"{TURN_START}assistant\n" if generate else "")
 
 
-def collate(rows: list[Row], padding: int) -> Batch:
-    """Stack rows into tensors padded to the longest."""
-    width = max(len(row.tokens) for row in rows)
-
-    def padded(values: list[list[int]] | list[list[float]], fill: float, kind: torch.dtype) -> torch.Tensor:
-        return torch.tensor([list(value) + [fill] * (width - len(value)) for value in values], dtype=kind)
-
-    tokens = padded([row.tokens for row in rows], padding, torch.long)
-    lesson = padded([row.lesson for row in rows], -1, torch.long)
-    branch = padded([row.branch for row in rows], 0, torch.long)
-    causal = torch.ones(width, width, dtype=torch.bool).tril()
-    same = lesson[:, :, None] == lesson[:, None, :]
-    own = (branch[:, None, :] == 0) | (branch[:, :, None] == branch[:, None, :])
-    visible = (causal & same & own)[:, None]
-    noted = [(index, at, places) for index, row in enumerate(rows) for at, places in row.sources]
-    source_places = torch.zeros(len(noted), width, dtype=torch.bool)
-    for place, (_, _, places) in enumerate(noted):
-        source_places[place, places] = True
+def to_batch(row: Row) -> Batch:
+    """The tensors of a row."""
+    lesson, branch = torch.tensor(row.lesson), torch.tensor(row.branch)
+    source_at = torch.tensor([at for at, _ in row.sources], dtype=torch.long)
+    source_places = torch.zeros(len(row.sources), len(row.tokens), dtype=torch.bool)
+    for index, (_, places) in enumerate(row.sources):
+        source_places[index, places] = True
+    behind = torch.arange(len(row.tokens)) <= source_at[:, None]
+    own = (branch == 0) | (branch == branch[source_at][:, None])
     return Batch(
-        tokens=tokens,
-        positions=padded([row.positions for row in rows], 0, torch.long),
-        visible=visible,
-        weights=padded([row.weights for row in rows], 0.0, torch.float32),
-        source_row=torch.tensor([index for index, _, _ in noted]),
-        source_at=torch.tensor([at for _, at, _ in noted]),
+        tokens=torch.tensor([row.tokens]),
+        positions=torch.tensor([row.positions]),
+        weights=torch.tensor([row.weights]),
+        layouts=tuple(_layout(lesson, branch, number) for number in range(row.lesson[-1] + 1)),
+        source_at=source_at,
         source_places=source_places,
-        exercises=tuple(
-            (index, start, end, item) for index, row in enumerate(rows) for start, end, item in row.exercises
-        ),
+        source_seen=behind & own & (lesson == lesson[source_at][:, None]),
+        exercises=tuple(row.exercises),
     )
+
+
+def _layout(lesson: torch.Tensor, branch: torch.Tensor, number: int) -> Layout:
+    places = (lesson == number).nonzero()[:, 0]
+    own = branch[places]
+    start, context = int(places[0]), int((own == 0).sum())
+    lengths = torch.bincount(own)[1:]
+    ends = start + context + lengths.cumsum(0)
+    steps = torch.arange(int(lengths.max()) if len(lengths) else 0)
+    branches = torch.minimum((ends - lengths)[:, None] + steps, ends[:, None] - 1)
+    return Layout(start, start + context, branches, steps < lengths[:, None])

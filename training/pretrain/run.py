@@ -23,13 +23,14 @@ from torch.nn import functional
 from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
 
 from tandem.prompt import Passage, build_context
-from training.pretrain.evaluate import quick_score, writer
+from training.pretrain.evaluate import UNTAUGHT_WORDS, Source, quick_score, writer
 from training.pretrain.lessons import Lesson
-from training.pretrain.lexicon import HELD_OUT, TEACHING, Lexicon
-from training.pretrain.model import GUIDANCE, build_model, hidden_states
+from training.pretrain.lexicon import TEACHING, Lexicon
+from training.pretrain.model import READING, build_model, hidden_states
 from training.pretrain.muon import Muon
 from training.pretrain.recipe import FULL, MIDDLE, Recipe
-from training.pretrain.rows import Batch, RowBuilder, collate
+from training.pretrain.renaming import Renaming
+from training.pretrain.rows import Batch, RowBuilder, to_batch
 from training.pretrain.tokenizer import END_OF_TEXT, TURN_END, train_tokenizer, word_pieces
 
 STEPS_BETWEEN_CHECKPOINTS = 100
@@ -37,7 +38,7 @@ STEPS_BETWEEN_CHECKPOINTS = 100
 
 def tokenizer_texts(recipe: Recipe) -> Iterator[str]:
     """What the tokenizer is trained on: passages, questions and answers, and plain sentences of listed words."""
-    source = writer(held_out=False, seed=recipe.seed)
+    source = writer(Source.TEACHING, recipe.seed)
     for index in range(recipe.tokenizer_lessons):
         lesson = source.write(MIDDLE if index % 2 else FULL)
         shown = build_context([Passage(passage.title, passage.text) for passage in lesson.passages or ()])
@@ -46,10 +47,14 @@ def tokenizer_texts(recipe: Recipe) -> Iterator[str]:
         yield f"{lesson.system_prompt}\n{shown}\n{asked}\n{plain}"
 
 
+def step_seed(recipe: Recipe, step: int, rank: int) -> int:
+    return recipe.seed * 1_000_003 + step * recipe.workers + rank
+
+
 def step_lessons(recipe: Recipe, lexicon: Lexicon, step: int, tokens: int, rank: int) -> Iterator[Lesson]:
     """The endless lessons of one worker's step."""
-    seed = recipe.seed * 1_000_003 + step * recipe.workers + rank
-    source, draw = writer(False, seed, lexicon), random.Random(seed)
+    seed = step_seed(recipe, step, rank)
+    source, draw = writer(Source.TEACHING, seed, lexicon), random.Random(seed)
     mix = recipe.difficulties(tokens)
     while True:
         (difficulty,) = draw.choices([item for item, _ in mix], [weight for _, weight in mix])
@@ -66,7 +71,7 @@ def language_loss(model: Qwen3ForCausalLM, batch: Batch) -> torch.Tensor:
     return (losses * weights[kept]).sum()
 
 
-def optimizers(model: Qwen3ForCausalLM, recipe: Recipe) -> list[torch.optim.Optimizer]:
+def optimizers(model: Qwen3ForCausalLM, recipe: Recipe, rank: int = 0) -> list[torch.optim.Optimizer]:
     """Muon for the matrices inside the layers, AdamW for the rest."""
     matrices = [
         parameter for name, parameter in model.named_parameters() if parameter.ndim == 2 and "embed" not in name
@@ -74,7 +79,13 @@ def optimizers(model: Qwen3ForCausalLM, recipe: Recipe) -> list[torch.optim.Opti
     known = {id(parameter) for parameter in matrices}
     others = [parameter for parameter in model.parameters() if id(parameter) not in known]
     return [
-        Muon(matrices, lr=recipe.matrix_learning_rate, weight_decay=recipe.weight_decay),
+        Muon(
+            matrices,
+            lr=recipe.matrix_learning_rate,
+            weight_decay=recipe.weight_decay,
+            rank=rank,
+            workers=recipe.workers,
+        ),
         torch.optim.AdamW(others, lr=recipe.other_learning_rate, weight_decay=0.0, betas=(0.9, 0.95)),
     ]
 
@@ -119,15 +130,16 @@ class Run:
             unlisted=recipe.unlisted_words,
             pieces=recipe.joined_words,
             word_pieces=word_pieces(self.tokenizer),
-            forbidden=HELD_OUT.closed_words,
+            forbidden=UNTAUGHT_WORDS,
         )
         self.padding = int(self.raw.token_to_id(END_OF_TEXT))
         self.model = build_model(recipe.shape, int(self.raw.token_to_id(TURN_END)), self.padding)
-        self.optimizers = optimizers(self.model, recipe)
+        self.optimizers = optimizers(self.model, recipe, rank)
         self.rates = (recipe.matrix_learning_rate, recipe.other_learning_rate)
-        self.builder = RowBuilder(self.raw, recipe.row_tokens, recipe.short_row_tokens)
+        self.renaming = Renaming(self.raw, recipe.renamed_lessons, recipe.seed, UNTAUGHT_WORDS)
+        self.builder = RowBuilder(self.raw, recipe.row_tokens, recipe.short_row_tokens, self.renaming)
         self.step, self.tokens = 0, 0
-        GUIDANCE.layers = recipe.guided_heads
+        READING.guided_layers = recipe.guided_heads
         if state is None:
             self.log(recipe=asdict(recipe), torch=torch.__version__)
         else:
@@ -176,9 +188,9 @@ class Run:
         guidance_weight = recipe.guidance(self.tokens)
         weight = sum(float(batch.weights[:, 1:].sum()) for batch in batches)
         losses, guided = 0.0, 0.0
+        READING.guided = guidance_weight > 0
         for batch in batches:
-            GUIDANCE.batch = batch if guidance_weight > 0 else None
-            loss, guidance = language_loss(self.model, batch) / weight, GUIDANCE.loss() / len(batches)
+            loss, guidance = language_loss(self.model, batch) / weight, READING.loss() / len(batches)
             (loss + guidance_weight * guidance).backward()
             losses, guided = losses + loss.item(), guided + guidance.item()
         tokens = self._share_gradients(sum(batch.tokens.numel() for batch in batches))
@@ -186,15 +198,16 @@ class Run:
         for optimizer in self.optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-        GUIDANCE.batch = None
+        READING.guided = False
         self.step, self.tokens = self.step + 1, self.tokens + tokens
         return {"loss": losses, "guided": guided, "norm": norm.item()}
 
     def _batches(self) -> list[Batch]:
         """The step's rows, each a batch of its own: nothing is padded."""
         batches: list[Batch] = []
+        self.renaming.random.seed(step_seed(self.recipe, self.step, self.rank))
         for row in self.builder.rows(step_lessons(self.recipe, self.lexicon, self.step, self.tokens, self.rank)):
-            batches.append(collate([row], self.padding))
+            batches.append(to_batch(row))
             if sum(batch.tokens.numel() for batch in batches) >= self.recipe.tokens_per_step:
                 break
         return batches
@@ -210,12 +223,12 @@ class Run:
         return int(flat[-1])
 
     def log_scores(self) -> None:
-        """Log a small reading score on the teaching generator and on the held-out one."""
+        """Log a small reading score on the teaching generator and on the development one."""
         if self.rank:
             return
-        for held_out in (False, True):
-            reading = quick_score(self.model, self.raw, self.padding, held_out)
-            self.log(step=self.step, tokens=self.tokens, held_out=held_out, **asdict(reading))
+        for source in (Source.TEACHING, Source.DEVELOPMENT):
+            reading = quick_score(self.model, self.raw, source)
+            self.log(step=self.step, tokens=self.tokens, read=source.value, **asdict(reading))
 
 
 def pretrain(recipe: Recipe, folder: Path) -> None:

@@ -43,6 +43,23 @@ def article(word: str) -> str:
     return "an" if word[:1].lower() in "aeiou" else "a"
 
 
+def inflected(frame: str, verb: str, place: str = "w") -> str:
+    """A frame with a verb in its place, regularly inflected where an ending stands behind it: ``{w}ed``, ``{w}s``."""
+    hissing = verb.endswith(("s", "x", "z", "ch", "sh"))
+    turning = verb.endswith("y") and verb[-2:-1] not in "aeiou"
+    short = verb[:-1] if verb.endswith("e") else verb
+    forms = {
+        "ing": f"{short}ing",
+        "ed": f"{verb[:-1]}ied" if turning else f"{short}ed",
+        "er": f"{verb[:-1]}ier" if turning else f"{short}er",
+        "s": f"{verb[:-1]}ies" if turning else f"{verb}es" if hissing else f"{verb}s",
+        "": verb,
+    }
+    for ending, form in forms.items():
+        frame = frame.replace(f"{{{place}}}{ending}", form)
+    return frame
+
+
 class World:
     """Draws entities, values and facts from a lexicon; the same seed gives the same world."""
 
@@ -210,12 +227,10 @@ class World:
         draw, pattern = self.draw, self.draw.choice(self.phrasing.patterns)
         verb = self.word(self.lexicon.verbs)
         adjective = self.word(self.lexicon.adjectives)
-        past = verb.removesuffix("e")
-        preposition = draw.choice(("on", "at", "with", "for", "about", "over", "into"))
+        preposition = draw.choice(("on", "at", "with", "for", "about", "over", "into", "to", "from", "under"))
 
         def fill(frame: str) -> str:
-            frame = frame.replace("{w}ed", past + "ed").replace("{w}", verb)
-            return frame.replace("{p}", preposition).replace("{j}", adjective)
+            return inflected(frame, verb).replace("{p}", preposition).replace("{j}", adjective)
 
         return Relation(
             fill(pattern.label),
@@ -252,14 +267,13 @@ class World:
         draw, lexicon = self.draw, self.lexicon
         nouns = draw.sample(lexicon.nouns, 3)
         adjectives = draw.sample(lexicon.adjectives, 2)
-        return draw.choice(self.phrasing.fillers).format(
+        frame = inflected(draw.choice(self.phrasing.fillers), draw.choice(lexicon.verbs))
+        return inflected(frame, draw.choice(lexicon.verbs), "w2").format(
             n=nouns[0],
             n2=nouns[1],
             n3=nouns[2],
             j=adjectives[0],
             j2=adjectives[1],
-            w=draw.choice(lexicon.verbs),
-            w2=draw.choice(lexicon.verbs),
             r=draw.choice(lexicon.roles),
         )
 
