@@ -16,6 +16,9 @@ from tandem.settings import (
     RetrievalConfig,
     Section,
     ServingConfig,
+    StyleRule,
+    SuccessConfig,
+    TrainingConfig,
 )
 from tandem.yaml_source import Problem, YamlSource, nearest
 
@@ -25,6 +28,9 @@ __all__ = [
     "EngineConfig",
     "RetrievalConfig",
     "ServingConfig",
+    "StyleRule",
+    "SuccessConfig",
+    "TrainingConfig",
     "load_config",
     "validate_name",
 ]
@@ -33,6 +39,7 @@ SECTIONS: Final[dict[str, type[Section]]] = {
     "engine": EngineConfig,
     "retrieval": RetrievalConfig,
     "serving": ServingConfig,
+    "training": TrainingConfig,
 }
 
 HUB_ID: Final = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
@@ -98,6 +105,10 @@ def _unknown_key(source: YamlSource, location: tuple[str | int, ...]) -> Problem
             section: type[Section] = Config
         case ["domains", _]:
             section = DomainConfig
+        case ["domains", _, "success"]:
+            section = SuccessConfig
+        case ["domains", _, "success", "style_rules", _]:
+            section = StyleRule
         case [name, *_]:
             section = SECTIONS[str(name)]
     valid = [name for name in section.model_fields if (section, name) != (Config, "path")]

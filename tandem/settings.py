@@ -1,5 +1,6 @@
 """The sections of `tandem.yaml`: every knob with its type, its default and why it exists."""
 
+import math
 import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -32,6 +33,14 @@ def _domain_name(name: str) -> str:
         raise ValueError(error.message) from error
 
 
+def _regular_expression(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"{pattern!r} is no regular expression ({error})") from error
+    return pattern
+
+
 def _http_address(url: str) -> str:
     if not re.fullmatch(r"https?://[^\s/]+(/\S*)?", url):
         raise ValueError(f"{url!r} is not an address such as http://127.0.0.1:8000")
@@ -47,6 +56,60 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class StyleRule(Section):
+    """One rule of a domain's house style."""
+
+    name: Annotated[str, Field(min_length=1)]
+    """What the rule is called in reports."""
+    pattern: Annotated[str, AfterValidator(_regular_expression)]
+    """A regular expression that is found in every answer that keeps the rule, and in no other."""
+
+
+class SuccessConfig(Section):
+    """What counts as a good answer in a domain, declared before training: a weighted sum of parts between 0 and 1."""
+
+    correct: Weight = 1.0
+    """Weight of a right answer (or of abstaining where there is none)."""
+    style: Weight = 0.0
+    """Weight of keeping all style rules."""
+    citation: Weight = 0.0
+    """Weight of citing the right documents and no other."""
+    style_rules: list[StyleRule] = Field(default_factory=list)
+    """The house style."""
+
+    @model_validator(mode="after")
+    def _refuse_contradictions(self) -> Self:
+        if not math.isclose(self.correct + self.style + self.citation, 1.0, abs_tol=1e-6):
+            raise ValueError("the weights correct, style and citation have to sum to 1")
+        if self.style and not self.style_rules:
+            raise ValueError("style has a weight, but there are no style_rules")
+        return self
+
+
+class TrainingConfig(Section):
+    """How adapters are trained; the defaults are those of the sample domain."""
+
+    rank: Literal[1, 8, 16, 32, 64, 128, 256, 320, 512] = 16
+    """Rank of the adapter's matrices: what vLLM can serve."""
+    alpha: PositiveInt = 32
+    """Scale of the adapter; its output is multiplied by alpha / rank."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-3
+    batch_size: PositiveInt = 8
+    """Examples of one step."""
+    epochs: PositiveInt = 6
+    """Passes over the training rows, at most: early stopping may end it before."""
+    patience: PositiveInt = 2
+    """Evaluations without a better validation loss after which training stops."""
+    validation_share: Annotated[float, Field(gt=0, lt=0.5)] = 0.1
+    """Share of the examples (by document) that validation keeps."""
+    distractors: PositiveInt = 3
+    """Passages beside the right one in a reading adapter's rows."""
+    without_right_passage: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    """Share of a reading adapter's rows whose right passage is left out; their answer is the abstention."""
+    seed: Annotated[int, Field(ge=0, strict=True)] = 20261122
+
+
 class DomainConfig(Section):
     """One domain; without `documents` it is filled over HTTP."""
 
@@ -58,6 +121,7 @@ class DomainConfig(Section):
     """Validation and test questions, JSON lines."""
     system_prompt: str | None = None
     """Replaces the first lines of the default prompt."""
+    success: SuccessConfig = Field(default_factory=SuccessConfig)
 
 
 class EngineConfig(Section):
@@ -150,6 +214,7 @@ class Config(Section):
     """`sqlite` (in the workspace) or a PostgreSQL URL."""
     retrieval: RetrievalConfig = Field(default_factory=RetrievalConfig)
     serving: ServingConfig = Field(default_factory=ServingConfig)
+    training: TrainingConfig = Field(default_factory=TrainingConfig)
     path: Path = Path("tandem.yaml")
     """The file this was read from; never a key in it."""
 

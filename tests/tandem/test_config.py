@@ -109,7 +109,7 @@ def test_an_unknown_key_names_file_line_and_nearest_key(tmp_path: Path) -> None:
 
 def test_a_key_that_resembles_none_gets_the_list(tmp_path: Path) -> None:
     [line] = problems(tmp_path, SMALLEST + "    zzz: 1\n")
-    assert line.endswith("the keys are documents, examples, questions, system_prompt")
+    assert line.endswith("the keys are documents, examples, questions, system_prompt, success")
 
 
 def test_the_path_of_the_file_is_no_key_in_it(tmp_path: Path) -> None:
@@ -207,3 +207,22 @@ def test_the_starter_shows_every_key_with_its_default(tmp_path: Path) -> None:
 )
 def test_every_shipped_configuration_loads(path: Path) -> None:
     assert load_config(path).domains
+
+
+def test_a_success_metric_whose_weights_do_not_sum_to_one_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "tandem.yaml"
+    path.write_text("base_model: a/b\ndomains:\n  helpdesk:\n    success: {correct: 0.5, citation: 0.2}\n")
+    with pytest.raises(ConfigError, match="have to sum to 1"):
+        load_config(path)
+
+
+def test_a_style_rule_that_is_no_pattern_and_an_unknown_key_of_it_are_named_by_line(tmp_path: Path) -> None:
+    path = tmp_path / "tandem.yaml"
+    path.write_text(
+        "base_model: a/b\ndomains:\n  helpdesk:\n    success:\n      correct: 0.5\n      style: 0.5\n"
+        "      style_rules:\n        - name: form\n          pattern: '('\n          patern: x\n"
+    )
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    assert "is no regular expression" in caught.value.message
+    assert ":10: unknown key `patern`" in caught.value.message

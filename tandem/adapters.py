@@ -1,0 +1,178 @@
+"""Adapter versions on disk: immutable folders that are named by what they hold.
+
+`adapters/<domain>-<version>/` holds PEFT's own two files, `card.json` (where the adapter comes from)
+and `references.json` (what it answers under PEFT). The version is the start of the digest over these
+four; whatever is learned later lies beside them and changes nothing.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from tandem.errors import Conflict, NotFound, UserError
+from tandem.files import sync_folder, write_atomic
+from tandem.names import validate_name
+from tandem.workspace import Workspace
+
+WEIGHTS: Final = "adapter_model.safetensors"
+SETTINGS: Final = "adapter_config.json"
+CARD: Final = "card.json"
+REFERENCES: Final = "references.json"
+CONTENT: Final = (SETTINGS, WEIGHTS, CARD, REFERENCES)
+"""The files that the version's digest covers."""
+
+VERSION_PATTERN: Final = re.compile(r"[0-9a-f]{12}")
+
+Kind = Literal["closed-book", "reading"]
+"""What an adapter was taught: to answer from memory, or from the passages in its prompt."""
+
+
+@dataclass(frozen=True)
+class AdapterCard:
+    """Where an adapter comes from. Digests are SHA-256 in hexadecimal."""
+
+    domain: str
+    kind: Kind
+    base_model: str
+    """Hub id, or the name of the folder."""
+    base_digest: str
+    dataset_digest: str
+    prompt_hash: str
+    """Seal of the shared prompt it was trained with."""
+    documents: tuple[str, ...]
+    """Ids of the documents that its training rows came from."""
+    method: str = "lora"
+    parent: str | None = None
+    """The version that training went on from."""
+    licences: tuple[str, ...] = ()
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    packages: Mapping[str, str] = field(default_factory=dict)
+    losses: Mapping[str, float] = field(default_factory=dict)
+    created: str = ""
+    """ISO 8601, UTC."""
+
+    def to_json(self) -> bytes:
+        return json.dumps(asdict(self), ensure_ascii=False, indent=2, sort_keys=True).encode() + b"\n"
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """A published adapter."""
+
+    version: str
+    folder: Path
+    card: AdapterCard
+
+    @property
+    def name(self) -> str:
+        """Its name inside the engine, `<domain>-<version>`, which is its folder's too."""
+        return self.folder.name
+
+
+def publish(staging: Path, workspace: Workspace, domain: str) -> Adapter:
+    """Move a finished folder into the workspace under its version, durably; the same content twice is one version.
+
+    Raises UserError when a file of `CONTENT` is missing.
+    """
+    for name in CONTENT:
+        path = staging / name
+        if not path.is_file():
+            raise UserError(f"{staging} is no finished adapter: {name} is missing.", code="adapter_incomplete")
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+    sync_folder(staging)
+    version = content_version(staging)
+    folder = adapter_folder(workspace, domain, version)
+    if folder.exists():
+        shutil.rmtree(staging)
+    else:
+        staging.rename(folder)
+        sync_folder(folder.parent)
+    return read_adapter(workspace, domain, version)
+
+
+def content_version(folder: Path) -> str:
+    """The version of what lies in a folder."""
+    digest = hashlib.sha256()
+    for name in CONTENT:
+        digest.update(f"{name}\0{file_digest(folder / name)}\n".encode())
+    return digest.hexdigest()[:12]
+
+
+def verify(adapter: Adapter) -> None:
+    """Raise Conflict when the files are no longer what the version says."""
+    if not all((adapter.folder / name).is_file() for name in CONTENT):
+        raise Conflict(f"{adapter.folder} lacks files: train it again, or restore it.", code="adapter_damaged")
+    if content_version(adapter.folder) != adapter.version:
+        raise Conflict(
+            f"The files in {adapter.folder} were changed after they were published: restore them, or train again.",
+            code="adapter_damaged",
+        )
+
+
+def read_adapter(workspace: Workspace, domain: str, version: str) -> Adapter:
+    """One version of a domain's adapters. Raises UserError for what is no version, NotFound where it is not."""
+    folder = adapter_folder(workspace, domain, version)
+    try:
+        values = json.loads((folder / CARD).read_bytes())
+        card = AdapterCard(
+            **{**values, "documents": tuple(values["documents"]), "licences": tuple(values.get("licences", ()))}
+        )
+    except FileNotFoundError:
+        raise NotFound(
+            f"{domain} has no adapter {version}; `tandem adapters list {domain}` names those it has.",
+            code="adapter_not_found",
+        ) from None
+    except (ValueError, TypeError, KeyError) as error:
+        raise Conflict(
+            f"{folder / CARD} cannot be read: restore it, or train again.", code="adapter_damaged"
+        ) from error
+    return Adapter(version, folder, card)
+
+
+def list_adapters(workspace: Workspace, domain: str) -> list[Adapter]:
+    """A domain's adapters, oldest first; damaged ones are left out."""
+    found = []
+    for folder in workspace.adapters_folder.glob(f"{validate_name(domain, 'domain')}-*"):
+        version = folder.name.removeprefix(f"{domain}-")
+        if VERSION_PATTERN.fullmatch(version):
+            try:
+                found.append(read_adapter(workspace, domain, version))
+            except (NotFound, Conflict):
+                continue
+    return sorted(found, key=lambda adapter: (adapter.card.created, adapter.version))
+
+
+def adapter_folder(workspace: Workspace, domain: str, version: str) -> Path:
+    """Where a version lies, whether it exists or not."""
+    if not VERSION_PATTERN.fullmatch(version):
+        raise UserError(f"{version!r} is no adapter version: 12 of the characters 0-9 and a-f.", code="invalid_version")
+    return workspace.adapters_folder / f"{validate_name(domain, 'domain')}-{version}"
+
+
+def note(adapter: Adapter, name: str, value: Mapping[str, Any]) -> None:
+    """Write what was learned later about an adapter, beside its content: `<name>.json`."""
+    assert f"{name}.json" not in CONTENT, name
+    write_atomic(adapter.folder / f"{name}.json", json.dumps(value, ensure_ascii=False, indent=2).encode() + b"\n")
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def base_digest(folder: Path) -> str:
+    """SHA-256 over a base model's weights, configuration and tokenizer, by file name."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if path.suffix == ".safetensors" or path.name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+            digest.update(f"{path.name}\0{file_digest(path)}\n".encode())
+    return digest.hexdigest()
