@@ -16,10 +16,9 @@ from tokenizers import Tokenizer
 from transformers import Qwen3ForCausalLM
 
 from tandem.prompt import ABSTENTION
-from training.pretrain import held_out
-from training.pretrain import phrasing as phrasings
+from training.pretrain import development, held_out, teaching
 from training.pretrain.lessons import Difficulty, Lesson, LessonWriter
-from training.pretrain.lexicon import DEVELOPMENT, TEACHING, Lexicon
+from training.pretrain.lexicon import Lexicon
 from training.pretrain.model import CONTEXT_LENGTH, hidden_states
 from training.pretrain.phrasing import Phrasing
 from training.pretrain.rows import RowBuilder, to_batch
@@ -52,11 +51,11 @@ class Source(StrEnum):
 
 
 GENERATORS: dict[Source, tuple[Lexicon, Phrasing]] = {
-    Source.TEACHING: (TEACHING, phrasings.TEACHING),
-    Source.DEVELOPMENT: (DEVELOPMENT, phrasings.DEVELOPMENT),
+    Source.TEACHING: (teaching.LEXICON, teaching.PHRASING),
+    Source.DEVELOPMENT: (development.LEXICON, development.PHRASING),
     Source.HELD_OUT: (held_out.LEXICON, held_out.PHRASING),
 }
-UNTAUGHT_WORDS = DEVELOPMENT.closed_words | held_out.LEXICON.closed_words
+UNTAUGHT_WORDS = development.LEXICON.closed_words | held_out.LEXICON.closed_words
 
 
 def writer(source: Source, seed: int, lexicon: Lexicon | None = None) -> LessonWriter:

@@ -43,7 +43,7 @@ def build_model(shape: Shape, end_id: int, padding_id: int) -> Qwen3ForCausalLM:
         num_key_value_heads=shape.heads,
         head_dim=shape.head_width,
         max_position_embeddings=CONTEXT_LENGTH,
-        rope_parameters={"rope_type": "default", "rope_theta": 1_000_000.0},
+        rope_parameters={"rope_type": "default", "rope_theta": 100_000.0},
         tie_word_embeddings=True,
         bos_token_id=None,
         eos_token_id=end_id,

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from training.pretrain.lessons import Difficulty
 from training.pretrain.model import Shape
 
-SHORT = Difficulty(passages=(1, 2), facts=(2, 4), fillers=(0, 0), exercises=8, absent=0.12, styled=0.0, closed=0.02)
-MIDDLE = Difficulty(passages=(2, 4), facts=(2, 4), fillers=(0, 1), exercises=12, absent=0.25, styled=0.1, closed=0.03)
-FULL = Difficulty(passages=(3, 5), facts=(2, 5), fillers=(0, 2), exercises=14, absent=0.3, styled=0.12, closed=0.03)
-LONG = Difficulty(passages=(4, 5), facts=(3, 6), fillers=(1, 4), exercises=16, absent=0.3, styled=0.12, closed=0.02)
+SHORT = Difficulty(passages=(1, 2), facts=(2, 4), fillers=(0, 0), exercises=8, absent=0.08, styled=0.0, closed=0.02)
+MIDDLE = Difficulty(passages=(2, 4), facts=(2, 4), fillers=(0, 1), exercises=12, absent=0.18, styled=0.1, closed=0.03)
+FULL = Difficulty(passages=(3, 5), facts=(2, 5), fillers=(0, 2), exercises=14, absent=0.26, styled=0.12, closed=0.03)
+LONG = Difficulty(passages=(4, 5), facts=(3, 6), fillers=(1, 4), exercises=16, absent=0.26, styled=0.12, closed=0.02)
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,12 @@ class Recipe:
     """Share of the words of values that no list holds."""
     joined_words: float = 0.7
     """Share of made-up words that are joined from the tokenizer's own pieces."""
-    renamed_lessons: float = 0.5
+    renamed_lessons: float = 0.4
     """Share of the lessons whose words are renamed by chance."""
     row_tokens: int = 1400
     workers: int = 2
     """Processes that share a step; the lessons depend on their number."""
-    tokens_per_step: int = 2000
+    tokens_per_step: int = 1400
     """Of each worker, at least; the row that reaches it is the step's last."""
     short_row_tokens: int = 300
     """A row shorter than this takes another lesson."""
@@ -45,9 +45,9 @@ class Recipe:
     guidance_weight: float = 0.5
     stages: tuple[tuple[int, tuple[tuple[Difficulty, float], ...]], ...] = (
         (0, ((SHORT, 1.0),)),
-        (500_000, ((SHORT, 0.5), (MIDDLE, 0.5))),
-        (1_200_000, ((SHORT, 0.15), (MIDDLE, 0.5), (FULL, 0.35))),
-        (2_500_000, ((SHORT, 0.1), (MIDDLE, 0.3), (FULL, 0.5), (LONG, 0.1))),
+        (600_000, ((SHORT, 0.6), (MIDDLE, 0.4))),
+        (1_500_000, ((SHORT, 0.25), (MIDDLE, 0.5), (FULL, 0.25))),
+        (3_000_000, ((SHORT, 0.1), (MIDDLE, 0.35), (FULL, 0.45), (LONG, 0.1))),
     )
     """From so many tokens on, lessons of these difficulties with these weights."""
 

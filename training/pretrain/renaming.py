@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable
 from tokenizers import Tokenizer
 
 from tandem.prompt import ABSTENTION, Passage, build_messages
-from training.pretrain.phrasing import TEACHING
+from training.pretrain.teaching import PHRASING
 
 _WORD = re.compile(r"Ġ?[A-Za-z]+")
 
@@ -75,7 +75,7 @@ class Renaming:
         prompt = build_messages("", [Passage("", "")], "") + build_messages("", [], "")
         texts = [f"{message['role']}\n{message['content']}" for message in prompt] + ["assistant", f" {ABSTENTION}"]
         kept = {token for text in texts for token in tokenizer.encode(text).ids}
-        loose = {*TEACHING.loose_words, *CARRYING}
+        loose = {*PHRASING.loose_words, *CARRYING}
         self.forms: dict[str, dict[Form, int]] = defaultdict(dict)
         self.pieces: dict[int, tuple[str, Form]] = {}
         for token, number in sorted(tokenizer.get_vocab().items()):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -19,8 +20,9 @@ from training.pretrain.lessons import Exercise, Lesson
 from training.pretrain.renaming import Renaming
 from training.pretrain.tokenizer import TURN_END, TURN_START
 
-CONTEXT_WEIGHT, ANSWER_WEIGHT = 0.05, 1.0
-"""Of a token as target. Questions are not targets, nor are contexts whose words were renamed: both are chance."""
+ANSWER_WEIGHT, MARKER_WEIGHT, REPEATED_WEIGHT, CONTEXT_WEIGHT = 1.0, 0.5, 0.2, 0.03
+"""Of a token as target. In contexts and questions, which are mostly chance, what can be known counts most: the marker
+behind a passage, and what follows a token as it did before (names that recur teach copying)."""
 
 
 @dataclass
@@ -102,6 +104,15 @@ class RowBuilder:
         if row.tokens:
             yield row
 
+    def _weights(self, before: list[int], tokens: list[int], other: float) -> list[float]:
+        """The weight of each of ``tokens`` as target, when ``before`` stands before them."""
+        pairs, markers = set(pairwise(before)), set(self.marker.values())
+        weights = []
+        for pair in pairwise([*(before[-1:] or [-1]), *tokens]):
+            weights.append(MARKER_WEIGHT if pair[1] in markers else REPEATED_WEIGHT if pair in pairs else other)
+            pairs.add(pair)
+        return weights
+
     def _needed(self, lesson: Lesson) -> int:
         characters = sum(len(passage.text) for passage in lesson.passages or ())
         questions = sum(len(item.question) + len(item.answer) + 30 for item in lesson.exercises)
@@ -127,7 +138,7 @@ class RowBuilder:
         base, context = len(row.tokens), encoding.ids
         if base + len(context) >= self.length:
             return
-        row.extend(context, 0, number, 0, [CONTEXT_WEIGHT] * len(context))
+        row.extend(context, 0, number, 0, self._weights([], context, CONTEXT_WEIGHT))
         row.weights[base] = 0.0
         starts = np.array([offset[0] for offset in encoding.offsets])
         closing = f"{TURN_END}\n{TURN_START}assistant\n"
@@ -138,7 +149,7 @@ class RowBuilder:
             at = len(row.tokens) + len(question)
             if at + len(answer) > self.length:
                 break
-            weights = [0.0] * len(question) + [ANSWER_WEIGHT] * len(answer)
+            weights = self._weights(context, question, 0.0) + [ANSWER_WEIGHT] * len(answer)
             row.extend(question + answer, len(context), number, branch, weights)
             row.exercises.append((at, at + len(answer), item))
             if item.number is not None:
@@ -146,7 +157,7 @@ class RowBuilder:
         names = self.renaming.draw(row.tokens[base:], self.tokenizer.encode(lesson.system_prompt).ids)
         if names:
             row.tokens[base:] = [names.get(token, token) for token in row.tokens[base:]]
-            row.weights[base : base + len(context)] = [0.0] * len(context)
+            row.weights[base:] = [0.0 if weight == CONTEXT_WEIGHT else weight for weight in row.weights[base:]]
 
     def _add_sources(
         self,

@@ -23,9 +23,10 @@ from torch.nn import functional
 from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
 
 from tandem.prompt import Passage, build_context
+from training.pretrain import teaching
 from training.pretrain.evaluate import UNTAUGHT_WORDS, Source, quick_score, writer
 from training.pretrain.lessons import Lesson
-from training.pretrain.lexicon import TEACHING, Lexicon
+from training.pretrain.lexicon import Lexicon
 from training.pretrain.model import READING, build_model, hidden_states
 from training.pretrain.muon import Muon
 from training.pretrain.recipe import FULL, MIDDLE, Recipe
@@ -126,7 +127,7 @@ class Run:
             self.tokenizer = PreTrainedTokenizerFast.from_pretrained(self.model_folder)
         self.raw = self.tokenizer.backend_tokenizer
         self.lexicon = replace(
-            TEACHING,
+            teaching.LEXICON,
             unlisted=recipe.unlisted_words,
             pieces=recipe.joined_words,
             word_pieces=word_pieces(self.tokenizer),

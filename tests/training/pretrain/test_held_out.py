@@ -8,14 +8,14 @@ import re
 
 import pytest
 
-from training.pretrain import phrasing
+from training.pretrain import development, teaching
 from training.pretrain.held_out import LEXICON, PHRASING
 from training.pretrain.lessons import Difficulty, LessonWriter
-from training.pretrain.lexicon import DEVELOPMENT, TEACHING, Lexicon, words
+from training.pretrain.lexicon import Lexicon, words
 from training.pretrain.phrasing import Phrasing
 from training.pretrain.world import World
 
-OTHERS = ((TEACHING, phrasing.TEACHING), (DEVELOPMENT, phrasing.DEVELOPMENT))
+OTHERS = ((teaching.LEXICON, teaching.PHRASING), (development.LEXICON, development.PHRASING))
 ENDINGS = (("ies", "y"), ("ied", "y"), ("es", ""), ("s", ""), ("ed", ""), ("ed", "e"), ("ing", ""), ("ing", "e"))
 PLACE_WORDS = frozenset(
     words(
@@ -55,7 +55,7 @@ def frames(given: Phrasing) -> set[str]:
     return {frame for group in (relation_frames(given), *others) for frame in group}
 
 
-@pytest.mark.parametrize("other", [TEACHING, DEVELOPMENT], ids=["teaching", "development"])
+@pytest.mark.parametrize("other", [teaching.LEXICON, development.LEXICON], ids=["teaching", "development"])
 def test_no_listed_word_is_one_of_the_others(other: Lexicon) -> None:
     shared = len(content(LEXICON) & content(other))
     assert shared == 0
@@ -67,22 +67,22 @@ def test_no_invented_name_is_one_of_the_others(lexicon: Lexicon, given: Phrasing
     assert not {ours.proper() for _ in range(20_000)} & {theirs.proper() for _ in range(20_000)}
 
 
-@pytest.mark.parametrize("given", [phrasing.TEACHING, phrasing.DEVELOPMENT], ids=["teaching", "development"])
+@pytest.mark.parametrize("given", [teaching.PHRASING, development.PHRASING], ids=["teaching", "development"])
 def test_no_frame_is_one_of_the_others(given: Phrasing) -> None:
     shared = len(frames(PHRASING) & frames(given))
     assert shared == 0
 
 
 def test_no_relation_frame_has_the_shape_of_a_teaching_pattern() -> None:
-    patterns = [frame for item in phrasing.TEACHING.patterns for frame in (*item.statements, *item.questions)]
+    patterns = [frame for item in teaching.PHRASING.patterns for frame in (*item.statements, *item.questions)]
     shapes = [re.compile(re.sub(r"\\{[wjp]\\}", r"\\w+", re.escape(pattern))) for pattern in patterns]
     shaped = sum(any(shape.fullmatch(frame) for shape in shapes) for frame in relation_frames(PHRASING))
     assert shaped == 0
 
 
 def test_every_relation_turns_on_a_word_that_no_teaching_relation_uses() -> None:
-    teaching = (*phrasing.TEACHING.relations, *phrasing.TEACHING.patterns)
-    taught = all_forms(" ".join((*relation_frames(phrasing.TEACHING), *(item.label for item in teaching))))
+    relations = (*teaching.PHRASING.relations, *teaching.PHRASING.patterns)
+    taught = all_forms(" ".join((*relation_frames(teaching.PHRASING), *(item.label for item in relations))))
     own = [set.intersection(*map(all_forms, (*item.statements, *item.questions))) for item in PHRASING.relations]
     without = sum(not shared - taught for shared in own)
     assert without == 0
@@ -92,7 +92,7 @@ def test_no_attribute_frame_is_a_teaching_one_with_other_ends() -> None:
     def middles(given: Phrasing) -> set[str]:
         return {" ".join(frame.split()[1:-1]) for frame in (*given.attribute_statements, *given.attribute_questions)}
 
-    shared = len(middles(PHRASING) & middles(phrasing.TEACHING))
+    shared = len(middles(PHRASING) & middles(teaching.PHRASING))
     assert shared == 0
 
 

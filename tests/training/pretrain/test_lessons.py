@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from tandem.prompt import ABSTENTION
-from training.pretrain import phrasing
+from training.pretrain import development, teaching
 from training.pretrain.evaluate import FOUR_PASSAGES, Source, writer
 from training.pretrain.lessons import Difficulty, Lesson
-from training.pretrain.lexicon import DEVELOPMENT, TEACHING
+from training.pretrain.phrasing import Phrasing
 from training.pretrain.recipe import FULL, LONG, MIDDLE, SHORT, Recipe
 from training.pretrain.world import World, inflected
 
@@ -56,23 +56,23 @@ def test_without_passages_nothing_is_known() -> None:
 
 
 def test_the_two_lexicons_share_no_word() -> None:
-    assert not TEACHING.closed_words & DEVELOPMENT.closed_words
-    assert not set(TEACHING.places) & set(DEVELOPMENT.places)
-    assert not (set(TEACHING.months) | set(TEACHING.days)) & (set(DEVELOPMENT.months) | set(DEVELOPMENT.days))
+    assert not teaching.LEXICON.closed_words & development.LEXICON.closed_words
+    assert not set(teaching.LEXICON.places) & set(development.LEXICON.places)
+    calendars = [{*source.LEXICON.months, *source.LEXICON.days} for source in (teaching, development)]
+    assert not set.intersection(*calendars)
 
 
 def test_the_two_lexicons_invent_different_names() -> None:
-    teaching = World(TEACHING, phrasing.TEACHING, random.Random(1))
-    development = World(DEVELOPMENT, phrasing.DEVELOPMENT, random.Random(1))
-    assert not {teaching.proper() for _ in range(20_000)} & {development.proper() for _ in range(20_000)}
+    taught, other = (World(source.LEXICON, source.PHRASING, random.Random(1)) for source in (teaching, development))
+    assert not {taught.proper() for _ in range(20_000)} & {other.proper() for _ in range(20_000)}
 
 
 def test_the_two_phrasings_share_no_frame() -> None:
-    def frames(given: phrasing.Phrasing) -> set[str]:
+    def frames(given: Phrasing) -> set[str]:
         stated = {frame for item in given.relations for frame in (*item.statements, *item.questions)}
         return stated | set(given.attribute_statements) | set(given.attribute_questions) | set(given.fillers)
 
-    assert not frames(phrasing.TEACHING) & frames(phrasing.DEVELOPMENT)
+    assert not frames(teaching.PHRASING) & frames(development.PHRASING)
 
 
 def test_the_teaching_text_names_nothing_of_the_sample_domain() -> None:

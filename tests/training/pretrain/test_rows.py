@@ -12,7 +12,7 @@ from training.pretrain.evaluate import Source, writer
 from training.pretrain.model import READING, Shape, build_model, hidden_states
 from training.pretrain.recipe import FULL, MIDDLE, Recipe
 from training.pretrain.renaming import Renaming
-from training.pretrain.rows import RowBuilder, chat_text, to_batch
+from training.pretrain.rows import ANSWER_WEIGHT, MARKER_WEIGHT, REPEATED_WEIGHT, RowBuilder, chat_text, to_batch
 from training.pretrain.run import language_loss, tokenizer_texts
 from training.pretrain.tokenizer import END_OF_TEXT, TURN_END, train_tokenizer
 
@@ -104,6 +104,21 @@ def test_renaming_changes_words_throughout_a_lesson_and_nothing_else(tokenizer: 
             if item.number is None:
                 assert plain.tokens[start:end] == renamed.tokens[start:end], "an abstention stays"
     assert changed > 300
+
+
+def test_chance_is_no_target_but_what_can_be_known_is(tokenizer: Tokenizer) -> None:
+    source = writer(Source.TEACHING, 10)
+    (row,) = RowBuilder(tokenizer, 4000, renaming=Renaming(tokenizer, 1.0, seed=1)).rows([source.write(FULL)])
+    seen: set[tuple[int, int]] = set()
+    markers = {tokenizer.token_to_id(f"[{number}]") for number in range(1, 17)}
+    answers = {place for start, end, _ in row.exercises for place in range(start, end)}
+    for place, pair in enumerate(itertools.pairwise(row.tokens), 1):
+        if place in answers:
+            assert row.weights[place] == ANSWER_WEIGHT
+        elif row.branch[place] == 0:
+            expected = MARKER_WEIGHT if pair[1] in markers else REPEATED_WEIGHT if pair in seen else 0.0
+            assert row.weights[place] == expected
+            seen.add(pair)
 
 
 def test_the_same_seed_renames_alike(tokenizer: Tokenizer) -> None:
