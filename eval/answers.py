@@ -56,11 +56,11 @@ class AnswersFile:
         """(question's id, variant) → its answer."""
 
     def __enter__(self) -> Self:
-        rows = _whole_lines(self._path)
-        for row in rows:
-            self._take(Answer(**{**row, "cited": tuple(row["cited"])}))
+        kept = _read(self._path)
+        for answer in kept:
+            self._take(answer)
         # Writing the file anew takes out a line that a kill cut short.
-        write_atomic(self._path, b"".join(_line(row) for row in rows))
+        write_atomic(self._path, b"".join(map(_line, kept)))
         self._descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND)
         return self
 
@@ -75,7 +75,7 @@ class AnswersFile:
     def append(self, answer: Answer) -> None:
         """Keep one more answer; it outlives this process from here on."""
         assert self._descriptor is not None, "AnswersFile is used outside `with`"
-        data = _line(asdict(answer))
+        data = _line(answer)
         while data:
             data = data[os.write(self._descriptor, data) :]
         self._take(answer)
@@ -89,20 +89,19 @@ class AnswersFile:
         self.answers[answer.question, answer.variant] = answer
 
 
-def _line(row: Mapping[str, Any]) -> bytes:
-    return json.dumps(row, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+def _line(answer: Answer) -> bytes:
+    return json.dumps(asdict(answer), ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
 
 
-def _whole_lines(path: Path) -> list[dict[str, Any]]:
-    """The rows of a file that may be missing or end in the middle of a line."""
+def _read(path: Path) -> list[Answer]:
+    """The answers in a file that may be missing or damaged; what cannot be read will be asked again."""
     if not path.exists():
         return []
-    rows = []
+    answers = []
     for line in path.read_bytes().splitlines():
         try:
             row = json.loads(line)
-        except ValueError:
+            answers.append(Answer(**{**row, "cited": tuple(row["cited"])}))
+        except (ValueError, TypeError, KeyError):
             continue
-        if isinstance(row, dict) and {"question", "variant", "cited"} <= row.keys():
-            rows.append(row)
-    return rows
+    return answers

@@ -81,14 +81,16 @@ async def evaluate(
         folder, plan, first = _continue(job, resume) if resume else await _start(job, questions, asking)
         asked = planned_questions(plan, questions, job.questions)
         on_start(folder)
-        with locked(folder / ".lock"), AnswersFile(folder / ANSWERS) as file:
-            for answer in first:
-                file.append(answer)
-            try:
+        try:
+            with locked(folder / ".lock"), AnswersFile(folder / ANSWERS) as file:
+                for answer in first:
+                    file.append(answer)
                 await _ask_all(asking, file, plan, asked, progress)
-            except TandemError as error:
-                error.message += f" The answers so far are kept; go on with --resume {folder}"
-                raise
+        except TandemError as error:
+            error.message += f" The answers so far are kept; go on with --resume {folder}"
+            raise
+        except OSError as error:
+            raise UserError(f"{folder} cannot be written ({error.strerror or error}).") from error
     verdict = make_verdict(plan, asked, file.answers, job.success)
     verdict.write(folder)
     write_report(verdict, folder)

@@ -237,7 +237,7 @@ def _estimate_known(values: Sequence[float | None]) -> Estimate | None:
 
 
 def _groups(questions: Sequence[Question], sheet: Sheet) -> list[GroupResult]:
-    """In the order in which the file first names them."""
+    """By dimension; their values in the order in which the file first names them."""
     places: dict[tuple[str, str], list[int]] = {}
     for place, question in enumerate(questions):
         for key in question.group.items():

@@ -40,7 +40,7 @@ def test_a_difference_that_is_small_for_certain_does_not_pay() -> None:
     found = judge({"base": base, "hybrid": [*base[:994], 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]})
     assert (found.variant, found.grounds) == ("base", "cheaper")
     assert found.sentence == (
-        "Use base: hybrid scored 0.3 points more, at most 0.7 by the 95 % interval, and base is cheaper."
+        "Use base: hybrid scored 0.3 points more, at most 0.8 by the 95 % interval, and base is cheaper."
     )
 
 

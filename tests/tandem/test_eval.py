@@ -1,6 +1,11 @@
 """`tandem eval` against a small server: what it prints, what it leaves, and what it refuses."""
 
 import json
+import os
+import subprocess
+import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +83,34 @@ def test_resuming_a_finished_run_asks_nothing_and_judges_again(
         assert cli.run(["eval", "shop", "--url", server.url, "--resume", str(folder)]) == 0
         assert len(server.seen) == asked == 24
     assert (folder / "verdict.html").is_file()
+
+
+def test_a_run_that_is_killed_goes_on_where_it_was(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    enough = threading.Event()
+
+    def slowly(request: dict[str, Any]) -> Any:
+        time.sleep(0.05)
+        if len(server.seen) > 20:
+            enough.set()
+        return house_answers(request)
+
+    with gateway(slowly) as server:
+        options = ["shop", "--url", server.url, "--variants", "rag,hybrid"]
+        with subprocess.Popen(
+            [sys.executable, "-m", "tandem.cli", "eval", *options],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1])},
+        ) as process:
+            assert enough.wait(120)
+            process.kill()
+        (folder,) = (project / ".tandem" / "verdicts").glob("shop-*")
+        kept = len((folder / "answers.jsonl").read_bytes().splitlines())
+        assert 10 <= kept < 48
+        asked = len(server.seen)
+        assert cli.run(["eval", *options, "--resume", str(folder)]) == 0
+        assert len(server.seen) - asked == 48 - kept
+    assert len((folder / "answers.jsonl").read_bytes().splitlines()) == 48
 
 
 @pytest.mark.parametrize(
