@@ -9,7 +9,7 @@ from eval.recommendation import show_points
 
 WIDTH: Final = 720
 LEFT: Final = 170
-RIGHT: Final = 170
+RIGHT: Final = 185
 ROW_HEIGHT: Final = 34
 TOP: Final = 12
 AXIS_HEIGHT: Final = 34

@@ -51,10 +51,7 @@ def evaluate(
     ] = None,
     url: Annotated[str, typer.Option("--url", envvar="TANDEM_URL", help="The server.")] = DEFAULT_URL,
     api_key: Annotated[
-        str | None,
-        typer.Option(
-            "--api-key", envvar="TANDEM_API_KEY", show_envvar=True, help="The key; naive needs an administrator's."
-        ),
+        str | None, typer.Option("--api-key", envvar="TANDEM_API_KEY", show_envvar=True, help="The user's key.")
     ] = None,
     timeout: Annotated[float, typer.Option("--timeout", min=1, help="Seconds to wait for one answer.")] = 120,
     config: ConfigOption = DEFAULT_CONFIG,

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from eval.judge import compare_all
 from eval.plan import CANDIDATES, COSTS
 from eval.recommendation import Comparison, Recommendation, recommend, show_p, show_points
 from eval.statistics import estimate
-from eval.verdict import compare_all
 
 
 def judge(success: dict[str, list[float]]) -> Recommendation:

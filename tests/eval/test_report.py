@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from eval.answers import Answer, AnswersFile
+from eval.judge import make_verdict
 from eval.plan import Candidate, Plan, make_plan
 from eval.plots import Mark, interval_plot
 from eval.questions import Question, read_questions
 from eval.report import render, shown_comparisons, write_report
-from eval.verdict import Verdict, make_verdict
+from eval.verdict import Verdict
 from tandem.settings import StyleRule, SuccessConfig
 from tests.eval.gateway import CLOSED, house_answers, rows, write_rows
 

@@ -229,6 +229,15 @@ def test_naive_is_left_out_where_it_is_unknown_or_nothing_new(job: Job, adapters
     assert verdict.left_out == {"naive": sentence}
 
 
+def test_a_naive_that_cannot_answer_stops_no_other_variant(job: Job) -> None:
+    def damaged(request: Json) -> Reply:
+        return refuse(409, "adapter_damaged", "Broken.") if "version" in request else house_answers(request)
+
+    with gateway(damaged) as server:
+        verdict = run(changed(job, variants=("rag", "naive")), server.url).verdict
+    assert verdict.left_out == {"naive": "Broken."}
+
+
 def test_where_no_variant_answers_nothing_is_written(job: Job) -> None:
     untrained = gateway(lambda _: refuse(409, "no_adapter", "Train one."), pointing(None, None))
     with untrained as server, pytest.raises(Conflict, match="No variant answers. Train one."):
