@@ -8,11 +8,10 @@ the passages that the model read.
 import argparse
 import json
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from eval.metrics import normalise
+from eval.metrics import holds
 from tandem.client import post
 from tandem.demo import CONFIGURATION, DOMAIN, Demo
 
@@ -27,12 +26,6 @@ def wilson(right: int, total: int) -> tuple[float, float]:
     return middle - half, middle + half
 
 
-def holds(answer: str, references: Sequence[str]) -> bool:
-    """Whether a reference stands in the answer, word for word after SQuAD's normalisation."""
-    said = f" {normalise(answer)} "
-    return any(f" {normalise(reference)} " in said for reference in references)
-
-
 def judge(row: dict[str, Any], url: str) -> dict[str, bool]:
     """Ask one question; which of the measures it counts for, and whether it is right there."""
     answer = post(url, "/v1/ask", {"domain": DOMAIN, "question": row["question"], "variant": "rag"}, None, 120)
@@ -40,7 +33,7 @@ def judge(row: dict[str, Any], url: str) -> dict[str, bool]:
         return {"abstains when unanswerable": answer["abstained"]}
     found = post(url, f"/v1/domains/{DOMAIN}/search", {"query": row["question"], "k": 4}, None, 120)
     retrieved = bool({hit["document"] for hit in found["hits"]} & set(row["documents"]))
-    correct = holds(answer["answer"], row["answers"])
+    correct = any(holds(answer["answer"], reference) for reference in row["answers"])
     cited = bool({citation["document"] for citation in answer["citations"]} & set(row["documents"]))
     return {
         "retrieved": retrieved,

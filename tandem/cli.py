@@ -12,6 +12,7 @@ from typer._click.exceptions import ClickException
 
 from tandem import __version__
 from tandem.commands import ask, demo, doctor, index, init, search, serve
+from tandem.commands import eval as evaluation
 from tandem.commands.output import print_bug, print_error
 from tandem.errors import TandemError, UserError
 from tandem.quiet import turn_off_telemetry
@@ -26,6 +27,8 @@ app = typer.Typer(
 )
 for command in (init.init, index.index, search.search, serve.serve, ask.ask, doctor.doctor, demo.demo):
     app.command()(command)
+# The function cannot be called as the command is: that is a name of Python's own.
+app.command("eval")(evaluation.evaluate)
 
 
 def _print_version(wanted: bool) -> None:

@@ -8,7 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eval.metrics import exact_match, normalise, token_f1
+from eval.metrics import (
+    citation_precision,
+    citation_recall,
+    cites_rightly,
+    exact_match,
+    holds,
+    is_correct,
+    keeps_style,
+    normalise,
+    token_f1,
+    value_words,
+    without_markers,
+)
 
 DATA = Path(os.environ.get("TANDEM_TEST_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
 
@@ -49,3 +61,89 @@ def test_a_published_system_scores_what_its_folder_says() -> None:
     exact = sum(exact_match(predictions.get(row["id"], ""), row["answers"]) for row in questions) / len(questions)
     overlap = sum(token_f1(predictions.get(row["id"], ""), row["answers"]) for row in questions) / len(questions)
     assert (round(100 * exact, 2), round(100 * overlap, 2)) == (39.69, 50.63)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reference"),
+    [
+        ("Wendlemark says: 1.2 litres [1].", "1.2 litres"),
+        ("It holds “1.2 litres”, we think.", "1.2 litres"),
+        ("The price is 1,299 crowns.", "1299 crowns"),
+        ("at 11:00", "11:00"),
+        ("Store it at -18 degrees.", "−18 degrees"),
+        ("An amber light", "amber"),
+        ("Two [2] 24 months [3]", "24 months"),
+    ],
+)
+def test_an_answer_holds_the_value_however_it_is_dressed(answer: str, reference: str) -> None:
+    assert holds(answer, reference)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reference"),
+    [
+        ("12 litres", "1.2 litres"),
+        ("112 crowns", "12 crowns"),
+        ("18 degrees", "-18 degrees"),
+        ("1100", "11:00"),
+        ("24 and some months", "24 months"),
+        ("two crowns [2]", "2"),
+        ("anything", "the"),
+        ("", "!"),
+    ],
+)
+def test_an_answer_does_not_hold_what_only_looks_alike(answer: str, reference: str) -> None:
+    assert not holds(answer, reference)
+
+
+def test_correct_takes_any_reference_but_no_recital() -> None:
+    assert is_correct("It is amber.", ["blue", "amber"]) == 1.0
+    allowed = " ".join(["word"] * 15)
+    assert is_correct(f"amber {allowed}", ["amber"]) == 1.0
+    assert is_correct(f"amber {allowed} word", ["amber"]) == 0.0
+
+
+def test_without_references_only_abstaining_is_correct() -> None:
+    assert is_correct("I don’t know. [1]", []) == 1.0
+    assert is_correct("It is amber.", []) == 0.0
+    assert is_correct("I don't know.", ["amber"]) == 0.0
+
+
+def test_style_needs_every_rule_and_does_not_see_markers() -> None:
+    rules = [r"^We say: ", r"\.$"]
+    assert keeps_style("We say: amber [1].", rules) == 1.0
+    assert keeps_style("We say: amber. [1]", rules) == 1.0
+    assert keeps_style("We say: amber", rules) == 0.0
+    assert keeps_style("I don't know.", rules) == 1.0
+    assert keeps_style("anything", []) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("cited", "documents", "precision", "recall", "rightly"),
+    [
+        (("a",), ("a", "b"), 1.0, 0.5, 1.0),
+        (("a", "c"), ("a", "b"), 0.5, 0.5, 0.0),
+        (("a", "b"), ("a", "b"), 1.0, 1.0, 1.0),
+        ((), ("a",), None, 0.0, 0.0),
+        ((), (), None, None, 1.0),
+        (("a",), (), 0.0, None, 0.0),
+    ],
+)
+def test_citations_are_judged_by_document(
+    cited: tuple[str, ...],
+    documents: tuple[str, ...],
+    precision: float | None,
+    recall: float | None,
+    rightly: float,
+) -> None:
+    assert citation_precision(cited, documents) == precision
+    assert citation_recall(cited, documents) == recall
+    assert cites_rightly(cited, documents) == rightly
+
+
+@given(st.text(max_size=40), st.integers(1, 999))
+def test_markers_come_out_whole_and_change_no_value(text: str, number: int) -> None:
+    text = without_markers(text)
+    marked = f"{text} [{number}]".strip()
+    assert without_markers(marked) == text
+    assert value_words(without_markers(marked)) == value_words(text)

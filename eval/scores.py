@@ -1,0 +1,59 @@
+"""What one answer is worth: the domain's success metric and its parts."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from eval.answers import Answer
+from eval.metrics import abstains, citation_precision, citation_recall, cites_rightly, is_correct, keeps_style
+from eval.questions import Question
+from tandem.settings import SuccessConfig
+
+PARTS: Final = (
+    "success",
+    "correct",
+    "style",
+    "citation",
+    "citation_precision",
+    "citation_recall",
+    "abstains_rightly",
+    "abstains_wrongly",
+)
+"""The fields of `Scores`."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Each between 0 and 1; None where a measure says nothing of the question, which its mean then leaves out."""
+
+    success: float
+    """The weighted sum of correct, style and citation."""
+    correct: float
+    style: float
+    citation: float
+    citation_precision: float | None
+    """None for an answer that cites nothing."""
+    citation_recall: float | None
+    """None for a question that no document answers."""
+    abstains_rightly: float | None
+    """None for an answerable question."""
+    abstains_wrongly: float | None
+    """None for an unanswerable question."""
+
+
+def score(question: Question, answer: Answer, success: SuccessConfig) -> Scores:
+    """The scores of an answer; one that failed is worth 0 in everything that counts."""
+    failed = answer.error is not None
+    correct = 0.0 if failed else is_correct(answer.text, question.answers)
+    style = 0.0 if failed else keeps_style(answer.text, [rule.pattern for rule in success.style_rules])
+    citation = 0.0 if failed else cites_rightly(answer.cited, question.documents)
+    abstained = float(not failed and abstains(answer.text))
+    return Scores(
+        success=success.correct * correct + success.style * style + success.citation * citation,
+        correct=correct,
+        style=style,
+        citation=citation,
+        citation_precision=citation_precision(answer.cited, question.documents),
+        citation_recall=citation_recall(answer.cited, question.documents),
+        abstains_rightly=None if question.is_answerable else abstained,
+        abstains_wrongly=abstained if question.is_answerable else None,
+    )
