@@ -155,13 +155,7 @@ class Database:
             moved, pointer = False, self.pointer(domain, variant)
         if moved and pointer is not None:
             return pointer
-        live = pointer.version if pointer else None
-        raise Conflict(
-            f"{domain}/{variant} points to {live or 'no adapter'}, not to {expected or 'none'}: it was moved "
-            "meanwhile. Look at what is live, then swap again.",
-            code="stale_pointer",
-            live=live,
-        )
+        raise stale_pointer(domain, variant, pointer.version if pointer else None, expected)
 
     def ping(self) -> None:
         """Raise sqlalchemy's DBAPIError when the database does not answer."""
@@ -171,6 +165,16 @@ class Database:
     def close(self) -> None:
         """Give the connections back; the object is not to be used afterwards."""
         self._engine.dispose()
+
+
+def stale_pointer(domain: str, variant: str, live: str | None, expected: str | None) -> Conflict:
+    """The error of a swap that expects another version to be live than is."""
+    return Conflict(
+        f"{domain}/{variant} points to {live or 'no adapter'}, not to {expected or 'none'}: it was moved meanwhile. "
+        "Look at what is live, then swap again.",
+        code="stale_pointer",
+        live=live,
+    )
 
 
 def _move(domain: str, variant: str, version: str, expected: str | None) -> sa.Insert | sa.Update:
