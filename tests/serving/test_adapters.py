@@ -1,5 +1,6 @@
 """Adapters behind the tuned variants: swaps, what stops one, restarts; with the canned engine over real HTTP."""
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,12 +11,16 @@ from typing import Any
 import httpx
 import pytest
 
+from serving.adapters import Adapters
 from serving.auth import Keys
 from serving.canned import CannedEngine
+from serving.engine import EngineClient
+from serving.targets import Target
 from tandem.adapters import WEIGHTS, Adapter
+from tandem.database import Database
 from tandem.workspace import Workspace
 from tests.serving.adapters import make_adapter, make_base
-from tests.serving.gateway import Gateway, run_gateway
+from tests.serving.gateway import Gateway, run_gateway, sample_config
 
 QUESTION = "How much water does the Brisa kettle hold?"
 ADAPTERS = "/v1/domains/shop/adapters"
@@ -316,3 +321,28 @@ def test_a_swap_for_a_variant_or_domain_without_adapters_is_refused(
     adapter = make_adapter(workspace, base)
     assert refused(swap(gateway, adapter, "rag")) == (400, "unsupported_variant")
     assert refused(gateway.http.get("/v1/domains/nowhere/adapters")) == (404, "unknown_domain")
+
+
+def test_an_adapter_asked_for_by_name_is_unloaded_after_a_while_and_a_live_one_is_not(
+    workspace: Workspace, base: Path
+) -> None:
+    live_one, asked_for = make_adapter(workspace, base, 1), make_adapter(workspace, base, 2)
+    database, engine = Database(workspace.database_url()), CannedEngine()
+    database.move_pointer("shop", "hybrid", live_one.version, None)
+
+    async def main() -> None:
+        async with engine.serve() as address, EngineClient(lambda: address, 5) as client:
+            config = sample_config(base_model=str(base))
+            adapters = Adapters(config, workspace, database, client, idle_seconds=0.3)
+            async with (
+                adapters.hold(Target("shop", "hybrid")),
+                adapters.hold(Target("shop", "hybrid", asked_for.version)),
+            ):
+                await asyncio.sleep(1)
+                assert engine.adapters.keys() == {live_one.name, asked_for.name}
+            await asyncio.sleep(1.5)
+            assert engine.adapters.keys() == {live_one.name}
+            await adapters.close()
+
+    asyncio.run(main())
+    database.close()

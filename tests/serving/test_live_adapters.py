@@ -20,8 +20,8 @@ from tests.conftest import LIVE_DOCUMENTS, TINY, LiveServer
 IN_FLIGHT = 8
 MORE_THAN_SLOTS = 6
 """Adapters; the engine has four slots (engine.max_adapters)."""
-SAME = 18
-"""Of the 20 likeliest first tokens, those that batching leaves in place."""
+MOVED = 2
+"""Of the 20 likeliest first tokens, how many may change with what else is in the batch."""
 ADAPTERS = "/v1/domains/shop/adapters"
 PROMPTS = [text[:length] for text in LIVE_DOCUMENTS.values() for length in (40, 60)]
 
@@ -99,13 +99,13 @@ def test_every_request_gets_its_own_adapter_whatever_it_is_batched_with(
     models = ["shop/base", *(f"shop/finetuned@{adapter.version}" for adapter in adapters[-4:])]
     requests = [(model, prompt) for prompt in PROMPTS for model in models]
     alone = {request: likeliest(live_server, *request) for request in requests}
-    different = [len(alone[model, prompt] & alone["shop/base", prompt]) for model, prompt in requests]
-    assert sum(overlap < SAME for overlap in different) > len(requests) / 2  # else this test could not fail
+    different = [len(alone["shop/base", prompt] - alone[model, prompt]) for model, prompt in requests]
+    assert sum(count > MOVED for count in different) > len(requests) / 2  # else this test could not fail
     random.Random(0).shuffle(requests)
     with ThreadPoolExecutor(IN_FLIGHT) as pool:
         together = list(pool.map(lambda request: likeliest(live_server, *request), requests))
-    overlaps = {request: len(alone[request] & found) for request, found in zip(requests, together, strict=True)}
-    assert {request: overlap for request, overlap in overlaps.items() if overlap < SAME} == {}
+    moved = {request: len(alone[request] - found) for request, found in zip(requests, together, strict=True)}
+    assert {request: count for request, count in moved.items() if count > MOVED} == {}
 
 
 def test_an_adapter_whose_references_are_anothers_is_refused_and_the_live_one_stays(
@@ -140,4 +140,4 @@ def test_an_engine_that_died_gets_its_adapter_again(live_server: LiveServer, ada
     while live_server.is_ready():
         time.sleep(0.1)
     live_server.wait_until_ready()
-    assert len(likeliest(live_server, model, prompt) & before) >= SAME
+    assert len(before - likeliest(live_server, model, prompt)) <= MOVED

@@ -43,12 +43,8 @@ def test_list_names_versions_and_what_they_answer_for(
 ) -> None:
     assert cli.run(["adapters", "list", "shop", *project]) == 0
     [line] = capsys.readouterr().out.splitlines()
-    assert line.split() == [
-        adapter.version,
-        "reading",
-        adapter.card.created,
-        *["1", "documents", "answers", "for", "hybrid"],
-    ]
+    parts = (adapter.version, "reading", adapter.card.created, "1 documents", "answers for hybrid")
+    assert line.split() == " ".join(parts).split()
     assert cli.run(["adapters", "list", "other", *project]) == 0
     assert "other has no adapters yet: run `tandem train other`." in capsys.readouterr().out
     assert cli.run(["adapters", "list", "shop", "--json", *project]) == 0
