@@ -117,6 +117,8 @@ def check_tandem(arguments: list[str]) -> list[str]:
         return []
     name, *rest = arguments
     commands = tandem_options()
+    if rest and any(command.startswith(f"{name} ") for command in commands):
+        name, *rest = f"{name} {rest[0]}", *rest[1:]
     if name not in commands:
         return [f"there is no `tandem {name}`"]
     options = {word.partition("=")[0] for word in rest if word.startswith("-") and word != "-"}
@@ -170,15 +172,20 @@ def check_curl(arguments: list[str]) -> list[str]:
 
 @cache
 def tandem_options() -> dict[str, set[str]]:
-    """Subcommand → its options, from the command line itself."""
+    """Subcommand (`ask`, or `adapters swap`) → its options, from the command line itself."""
     import typer.main
 
     from tandem.cli import app
 
     group: Any = typer.main.get_command(app)
+    named = [
+        (" ".join(filter(None, (name, inner))), one)
+        for name, command in group.commands.items()
+        for inner, one in getattr(command, "commands", {"": command}).items()
+    ]
     return {
         name: {"--help", "-h", *(option for parameter in command.params for option in parameter.opts)}
-        for name, command in group.commands.items()
+        for name, command in named
     }
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 
 from serving import problems
+from serving.adapters import Adapters
 from serving.admission import Admission
 from serving.auth import Keys
 from serving.engine import EngineClient
@@ -18,7 +19,8 @@ from serving.indexes import Indexes
 from serving.metrics import Metrics
 from serving.observation import Observer
 from serving.recorder import Recorder
-from serving.routes import ask, chat, completions, documents, models, probes
+from serving.routes import adapters as adapter_routes
+from serving.routes import ask, chat, compare, completions, documents, models, probes
 from tandem import __version__
 from tandem.config import Config
 from tandem.database import Database
@@ -44,6 +46,7 @@ def create_app(
     keys = keys or Keys()
     database = Database(workspace.database_url(config.database))
     recorder, metrics = Recorder(database), Metrics()
+    adapters = Adapters(config, workspace, database, engine)
     indexes = Indexes(config, workspace, load_embedder or _embedder_of(config))
 
     @asynccontextmanager
@@ -55,6 +58,7 @@ def create_app(
                 yield
             finally:
                 opening.cancel()
+                await adapters.close()
                 await asyncio.to_thread(indexes.close)
                 await asyncio.to_thread(recorder.close)
                 database.close()
@@ -62,12 +66,12 @@ def create_app(
     app = FastAPI(title="Tandem", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     observer = Observer(metrics, recorder, config.serving.store_texts)
     admission = Admission(config.serving.max_concurrent)
-    app.state.services = Services(config, engine, indexes, observer, metrics, admission, keys)
+    app.state.services = Services(config, engine, adapters, indexes, observer, metrics, admission, keys)
     app.state.started = int(time.time())
     app.state.engine_restarts = engine_restarts
     app.add_middleware(Gate, keys=keys, max_body_bytes=config.serving.max_body_bytes)
     problems.install(app)
-    for module in (ask, chat, completions, documents, models, probes):
+    for module in (adapter_routes, ask, chat, compare, completions, documents, models, probes):
         app.include_router(module.router)
     return app
 

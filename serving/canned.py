@@ -9,6 +9,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, Final
 
 from aiohttp import web
@@ -29,6 +30,8 @@ class CannedEngine:
 
     `reply` makes answers from messages; `full` answers 503 as vLLM does when its queue is full; `token_seconds` is the
     pause between tokens. It keeps what it was asked in `bodies` and counts aborted answers in `aborted`.
+    Adapters are names: `adapters` has those that are loaded, `events` what was loaded and unloaded; with
+    `refuses_adapters` it says so. An adapter answers as the base does, and finds tokens as likely as `logprob` says.
     """
 
     def __init__(self, reply: Reply | None = None, context_tokens: int = 2048, token_seconds: float = 0.0) -> None:
@@ -39,6 +42,9 @@ class CannedEngine:
         self.breaks_after: int | None = None
         self.bodies: list[dict[str, Any]] = []
         self.aborted = 0
+        self.adapters: dict[str, str] = {}
+        self.events: list[tuple[str, str]] = []
+        self.refuses_adapters: str | None = None
 
     @asynccontextmanager
     async def serve(self, port: int = 0) -> AsyncIterator[str]:
@@ -58,6 +64,8 @@ class CannedEngine:
         app = web.Application(client_max_size=50_000_000)
         app.router.add_get("/health", self._health)
         app.router.add_get("/v1/models", self._models)
+        app.router.add_post("/v1/load_lora_adapter", self._load)
+        app.router.add_post("/v1/unload_lora_adapter", self._unload)
         app.router.add_post("/tokenize", self._tokenize)
         app.router.add_post("/v1/chat/completions", self._chat)
         app.router.add_post("/v1/completions", self._completions)
@@ -74,7 +82,33 @@ class CannedEngine:
             "parent": None,
             "max_model_len": self.context_tokens,
         }
-        return web.json_response({"object": "list", "data": [model]})
+        adapters = [
+            {"id": name, "object": "model", "root": path, "parent": "base"} for name, path in self.adapters.items()
+        ]
+        return web.json_response({"object": "list", "data": [model, *adapters]})
+
+    async def _load(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        name, folder = body["lora_name"], Path(body["lora_path"])
+        if name in self.adapters:
+            message = (
+                f"The lora adapter '{name}' has already been loaded. If you want to load the adapter in place, ..."
+            )
+            return _error(400, message, None)
+        if self.refuses_adapters is not None:
+            return _error(500, self.refuses_adapters, None)
+        if not (folder / "adapter_config.json").is_file():
+            return _error(404, f"Loading lora {name} failed: No adapter found for {folder}", None)
+        self.adapters[name] = str(folder)
+        self.events.append(("load", name))
+        return web.Response(text=f"Success: LoRA adapter '{name}' added successfully.")
+
+    async def _unload(self, request: web.Request) -> web.Response:
+        name = (await request.json())["lora_name"]
+        if self.adapters.pop(name, None) is None:
+            return _error(404, f"The lora adapter '{name}' cannot be found.", None)
+        self.events.append(("unload", name))
+        return web.Response(text=f"Success: LoRA adapter '{name}' removed successfully.")
 
     async def _tokenize(self, request: web.Request) -> web.Response:
         body = await request.json()
@@ -86,7 +120,9 @@ class CannedEngine:
 
     async def _completions(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
-        return await self._answer(request, body, f" after {body['prompt']}", len(body["prompt"].split()))
+        prompt = body["prompt"]
+        words = prompt.split() if isinstance(prompt, str) else [str(token) for token in prompt]
+        return await self._answer(request, body, f" after {' '.join(words)}", len(words))
 
     async def _answer(self, request: web.Request, body: Any, text: str, prompt_tokens: int) -> web.StreamResponse:
         self.bodies.append(body)
@@ -107,9 +143,16 @@ class CannedEngine:
             raise
         choice = {"index": 0, "finish_reason": reason, "token_ids": None}
         choice |= _said(body, "".join(kept), "message")
+        if "prompt_logprobs" in body:
+            choice["prompt_logprobs"] = [
+                {str(token): {"logprob": logprob(token), "rank": 1}} if position else None
+                for position, token in enumerate(body["prompt"])
+            ]
         return web.json_response(_envelope(body, "chat.completion") | {"choices": [choice], "usage": usage})
 
     def _refuse(self, body: Mapping[str, Any], prompt_tokens: int) -> web.Response | None:
+        if body["model"] != "base" and body["model"] not in self.adapters:
+            return _error(404, f"The model `{body['model']}` does not exist.", "model")
         if self.full:
             return _error(503, "The engine is currently busy and cannot accept new requests.", None)
         if prompt_tokens + body["max_tokens"] > self.context_tokens:
@@ -156,6 +199,11 @@ def read_and_cite(messages: list[Message]) -> str:
 
     text, number = max(candidates, key=shared)
     return f"{text} [{number}]" if shared((text, number)) > 1 else ABSTENTION
+
+
+def logprob(token: int) -> float:
+    """How likely the canned engine finds a token, whatever comes before it."""
+    return -0.1 * (1 + token % 7)
 
 
 def count_tokens(messages: list[Message]) -> int:

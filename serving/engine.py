@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Se
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any, Final, Self
 
 import aiohttp
@@ -22,6 +23,7 @@ CHAT: Final = "/v1/chat/completions"
 COMPLETIONS: Final = "/v1/completions"
 CONTEXT_PARAMETERS: Final = frozenset({"input_tokens", "input_text"})
 PARAMETER_NOTE: Final = re.compile(r"\s*\(parameter=.*\)$", re.DOTALL)
+ALREADY_LOADED: Final = "has already been loaded"
 JSON_HEADERS: Final = {"Content-Type": "application/json"}
 
 Json = dict[str, Any]
@@ -34,6 +36,13 @@ class ServedModel:
     name: str
     root: str
     max_tokens: int
+
+
+class ModelMissing(TandemError):
+    """The engine does not know a model or a route: it was restarted and lost its adapters, or takes none."""
+
+    code = "engine_error"
+    status = HTTPStatus.BAD_GATEWAY
 
 
 class EngineClient:
@@ -77,13 +86,37 @@ class EngineClient:
         async with self._request("POST", "/tokenize", body) as response:
             return int((await _read_json(response))["count"])
 
-    async def generate(self, path: str, body: Json) -> AsyncGenerator[Json, None]:
+    async def load_adapter(self, name: str, folder: Path) -> None:
+        """Have the engine take the adapter in `folder`, an absolute path, under `name`; fine when it has it.
+
+        Raises ModelMissing where the engine takes no adapters, and TandemError with its reason when it refuses.
+        """
+        assert folder.is_absolute(), folder  # vLLM takes a relative path for a hub id
+        try:
+            await self._post("/v1/load_lora_adapter", {"lora_name": name, "lora_path": str(folder)})
+        except UserError as error:
+            if ALREADY_LOADED not in error.message:
+                raise
+
+    async def unload_adapter(self, name: str) -> None:
+        """Have the engine forget an adapter; what is running with it ends well. Fine when it does not have it."""
+        with contextlib.suppress(ModelMissing):
+            await self._post("/v1/unload_lora_adapter", {"lora_name": name})
+
+    async def adapters(self) -> dict[str, str]:
+        """Name → folder of the adapters that the engine has."""
+        async with self._request("GET", "/v1/models") as response:
+            models = (await _read_json(response)).get("data", [])
+        return {model["id"]: str(model.get("root")) for model in models if model.get("parent")}
+
+    async def generate(self, path: str, body: Json, model: str | None = None) -> AsyncGenerator[Json, None]:
         """The chunks of an answer as they come, or the one whole completion when `body` does not ask to stream.
 
-        Closing the iterator aborts the request in the engine. Raises ContextTooLong, UserError (the engine refuses a
-        parameter), Unavailable (down, full, too slow) or TandemError.
+        `model` is the name of a loaded adapter, or None for the base model. Closing the iterator aborts the request in
+        the engine. Raises ContextTooLong, UserError (the engine refuses a parameter), ModelMissing, Unavailable (down,
+        full, too slow) or TandemError.
         """
-        body = {**body, "model": (await self.model()).name}
+        body = {**body, "model": model or (await self.model()).name}
         async with self._request("POST", path, body) as response:
             if not body.get("stream"):
                 yield await _read_json(response)
@@ -96,6 +129,10 @@ class EngineClient:
                     raise engine_error(int(chunk["error"].get("code") or 500), chunk)
                 yield chunk
             raise _gone()
+
+    async def _post(self, path: str, body: Json) -> None:
+        async with self._request("POST", path, body):
+            pass
 
     @asynccontextmanager
     async def _request(self, method: str, path: str, body: Json | None = None) -> AsyncIterator[aiohttp.ClientResponse]:
@@ -145,7 +182,7 @@ def engine_error(status: int, body: Json, headers: Mapping[str, str] | None = No
             return ContextTooLong(f"{message} Shorten the question or the conversation, or ask for fewer tokens.")
         return UserError(message, param=param)
     if status == HTTPStatus.NOT_FOUND:
-        return TandemError(f"The engine does not have what was asked of it: {message}", code="engine_error", status=502)
+        return ModelMissing(f"The engine does not have what was asked of it: {message}")
     return TandemError(f"The engine failed with status {status}: {message}", code="engine_error", status=502)
 
 

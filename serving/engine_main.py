@@ -47,12 +47,18 @@ def fork_instead_of_spawn() -> None:
     os.register_at_fork(after_in_child=die_with_parent)
 
 
+def put_our_operators_in_place() -> None:
+    """Register the plugin ourselves, so that it holds where the package's entry points are not installed either."""
+    importlib.import_module("serving.cpu_lora").register()
+
+
 def main() -> None:
     """Start vLLM's API server with this process's arguments."""
     die_with_parent()
     exit_if_orphaned()
     if os.environ.get(START_METHOD_VARIABLE, "spawn") == "fork":
         fork_instead_of_spawn()
+    put_our_operators_in_place()
     entry: Any = importlib.import_module("vllm.entrypoints.launchers.api_server.entry")
     entry.main()
 
@@ -61,3 +67,4 @@ if __name__ == "__main__":
     main()
 elif __name__ == "__mp_main__":  # a child that multiprocessing spawned
     die_with_parent()
+    put_our_operators_in_place()

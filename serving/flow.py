@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from serving.adapters import Adapters
 from serving.admission import Admission
 from serving.answers import Answer, Asked, Transcript, Versions
 from serving.auth import Keys
@@ -16,6 +17,7 @@ from serving.indexes import Indexes
 from serving.metrics import Metrics
 from serving.observation import Observer
 from serving.targets import check_answerable
+from tandem.adapters import Adapter
 from tandem.config import Config
 from tandem.errors import UserError
 from tandem.prompt import PROMPT_HASH, Message, Passage, build_messages, clean_text, is_abstention, passage_title
@@ -30,6 +32,7 @@ class Services:
 
     config: Config
     engine: EngineClient
+    adapters: Adapters
     indexes: Indexes
     observer: Observer
     metrics: Metrics
@@ -46,24 +49,26 @@ async def answer(services: Services, asked: Asked) -> AsyncGenerator[Json | Answ
     with services.observer.watch(asked) as seen, services.admission.enter():
         check_answerable(asked.target)
         check_parameters(asked)
-        with seen.step("retrieval"):
-            found = await retrieve(services, asked)
-        with seen.step("prompt"):
-            prompt = await make_prompt(services, asked, found)
-        transcript = Transcript()
-        with seen.step("generation"):
-            async with aclosing(services.engine.generate(CHAT, engine_body(services.config, asked, prompt))) as chunks:
-                async for chunk in chunks:
-                    if transcript.add(chunk) and asked.stream:
-                        seen.mark_first_token()
-                    yield chunk
+        async with services.adapters.hold(asked.target) as adapter:
+            with seen.step("retrieval"):
+                found = await retrieve(services, asked)
+            with seen.step("prompt"):
+                prompt = await make_prompt(services, asked, found)
+            transcript = Transcript()
+            body = engine_body(services.config, asked, prompt)
+            with seen.step("generation"):
+                async with aclosing(services.adapters.generate(CHAT, body, adapter)) as chunks:
+                    async for chunk in chunks:
+                        if transcript.add(chunk) and asked.stream:
+                            seen.mark_first_token()
+                        yield chunk
         with seen.step("citations"):
             checked = check(transcript.text, asked, found, prompt)
         seen.timings_ms["total"] = seen.elapsed_ms()
         seen.answer = Answer(
             asked=asked,
             checked=checked,
-            versions=versions(services.config, found),
+            versions=versions(services.config, adapter, found),
             usage=transcript.usage,
             finish_reason=transcript.finish_reason,
             found=len(found.hits) if found else None,
@@ -137,9 +142,14 @@ def sources(hits: "Sequence[Hit]") -> list[Source]:
     return [Source(hit.document, hit.passage, hit.start, hit.text) for hit in hits]
 
 
-def versions(config: Config, found: "SearchResult | None") -> Versions:
+def versions(config: Config, adapter: Adapter | None, found: "SearchResult | None") -> Versions:
     """What made the answer."""
-    return Versions(base_name(config.base_model), None, found.snapshot if found else None, PROMPT_HASH)
+    return Versions(
+        base=base_name(config.base_model),
+        adapter=adapter.version if adapter else None,
+        snapshot=found.snapshot if found else None,
+        prompt=PROMPT_HASH,
+    )
 
 
 def base_name(base_model: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from serving.cpu_lora import PLUGIN
 from serving.engine_main import PARENT_VARIABLE, START_METHOD_VARIABLE
 from tandem.config import Config, EngineConfig
 
@@ -60,7 +61,7 @@ def engine_launch(config: Config, port: int, machine: Machine, environment: Mapp
 def engine_arguments(config: Config, port: int, machine: Machine) -> list[str]:
     """Arguments of vLLM's API server; `engine.extra_args` come last and therefore win."""
     engine = config.engine
-    arguments = ["--model", config.base_model, "--served-model-name", engine.served_model_name]
+    arguments = ["--model", absolute_model(config.base_model), "--served-model-name", engine.served_model_name]
     arguments += ["--host", LOOPBACK, "--port", str(port), "--dtype", choose_dtype(engine, machine)]
     arguments += ["--max-num-seqs", str(engine.max_num_seqs)]
     arguments += ["--max-num-queued-reqs", str(engine.max_num_seqs + engine.max_queued)]
@@ -74,7 +75,22 @@ def engine_arguments(config: Config, port: int, machine: Machine) -> list[str]:
         arguments.append("--enforce-eager")  # compiling takes 55 to 177 s on two cores
     if not machine.gpu or "kv_cache_bytes" in engine.model_fields_set:
         arguments += ["--kv-cache-memory-bytes", str(engine.kv_cache_bytes)]
-    return arguments + engine.extra_args
+    return arguments + adapter_arguments(config) + engine.extra_args
+
+
+def adapter_arguments(config: Config) -> list[str]:
+    """What lets the engine take adapters, which are loaded while it runs."""
+    engine = config.engine
+    if not engine.max_adapters:
+        return []
+    arguments = ["--enable-lora", "--max-loras", str(engine.max_adapters)]
+    arguments += ["--max-cpu-loras", str(engine.max_adapters_in_memory)]
+    return [*arguments, "--max-lora-rank", str(config.max_adapter_rank)]
+
+
+def absolute_model(base_model: str) -> str:
+    """A folder by its absolute path, because vLLM takes what it does not find for a hub id; a hub id as it is."""
+    return os.path.abspath(base_model) if Path(base_model).is_dir() else base_model
 
 
 def choose_dtype(engine: EngineConfig, machine: Machine) -> str:
@@ -91,6 +107,11 @@ def engine_environment(config: Config, machine: Machine, inherited: Mapping[str,
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, (project, inherited.get("PYTHONPATH"))))
     environment |= {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", PARENT_VARIABLE: str(os.getpid())}
     environment[START_METHOD_VARIABLE] = choose_start_method(config.engine, machine)
+    if config.engine.max_adapters:
+        # The routes that load and unload adapters; they are the gateway's alone, the engine listens on loopback.
+        environment["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] = "1"
+    if "VLLM_PLUGINS" in inherited:  # a list of what is allowed
+        environment["VLLM_PLUGINS"] = ",".join(filter(None, (inherited["VLLM_PLUGINS"], PLUGIN)))
     if Path(config.base_model).is_dir():
         environment["HF_HUB_OFFLINE"] = "1"
     if not machine.gpu:

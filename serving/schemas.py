@@ -153,9 +153,39 @@ class AskRequest(Body):
     domain: Text
     question: Text
     variant: Text = "rag"
+    version: Text | None = None
+    """Of the adapter, instead of the live one."""
     k: PassageCount | None = None
     filter: dict[str, Any] | None = None
     user: str | None = None
+
+
+class CompareRequest(Body):
+    """POST /v1/compare; `variants` may name versions (`hybrid@…`), and without any all that answer now are asked."""
+
+    domain: Text
+    question: Text
+    variants: Annotated[list[Text], Field(min_length=1, max_length=16)] | None = None
+    k: PassageCount | None = None
+    filter: dict[str, Any] | None = None
+    user: str | None = None
+    stream: bool = False
+
+
+class RollbackRequest(Body):
+    """POST /v1/domains/{domain}/adapters/rollback."""
+
+    variant: Text
+    expected: str | None = None
+    """The version that has to be live now, null for none; left out, whatever is."""
+
+
+class SwapRequest(RollbackRequest):
+    """POST /v1/domains/{domain}/adapters/swap."""
+
+    version: Text
+    force: bool = False
+    """Skip the comparison with training, and nothing else."""
 
 
 class SearchRequest(Body):

@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from tandem.adapters import VERSION_PATTERN
 from tandem.config import Config
 from tandem.errors import Conflict, NotFound, UserError
 from tandem.variants import RETRIEVING, TUNED, VARIANTS
@@ -30,19 +31,52 @@ class Target:
 
 def parse_model(name: str, config: Config) -> Target:
     """The target of a model name; NotFound (`model_not_found`) names the nearest that exist."""
-    base, _, version = name.partition("@")
+    base, at, version = name.partition("@")
     domain, _, variant = base.partition("/")
     if domain not in config.domains or variant not in VARIANTS:
         known = [f"{domain}/{variant}" for domain in config.domains for variant in VARIANTS]
         raise NotFound(f"There is no model {name!r}; {nearest(base, known)}.", code="model_not_found", param="model")
-    target = Target(domain, variant, version or None)
-    if "@" in name and target.variant not in TUNED:
+    if at and variant not in TUNED:
         raise NotFound(
             f"{base!r} answers without an adapter and has no versions; leave out '@{version}'.",
             code="model_not_found",
             param="model",
         )
+    return Target(domain, variant, check_version(version) if at else None)
+
+
+def make_target(domain: str, variant: str, version: str | None, config: Config) -> Target:
+    """The target that the parameters `domain`, `variant` and `version` name; `variant` may carry the version too."""
+    name, at, named_version = variant.partition("@")
+    version = named_version if at and version is None else version
+    target = Target(check_domain(domain, config), check_variant(name), version)
+    if version is not None and check_version(version) and name not in TUNED:
+        raise UserError(
+            f"{name!r} answers without an adapter; leave out `version`, or ask {' or '.join(sorted(TUNED))}.",
+            code="unsupported_variant",
+            param="version",
+        )
     return target
+
+
+def check_version(version: str) -> str:
+    """`version`; UserError (`invalid_version`) when it is none."""
+    if VERSION_PATTERN.fullmatch(version):
+        return version
+    raise UserError(
+        f"{version!r} is no adapter version: 12 of the characters 0-9 and a-f.", code="invalid_version", param="version"
+    )
+
+
+def check_tuned(variant: str) -> str:
+    """`variant`; UserError (`unsupported_variant`) when no adapter stands behind it."""
+    if check_variant(variant) in TUNED:
+        return variant
+    raise UserError(
+        f"{variant!r} answers without an adapter; name {' or '.join(sorted(TUNED))}.",
+        code="unsupported_variant",
+        param="variant",
+    )
 
 
 def check_domain(domain: str, config: Config) -> str:
@@ -64,26 +98,31 @@ def check_variant(variant: str) -> str:
 
 
 def check_answerable(target: Target) -> None:
-    """Raise Conflict where nothing stands behind the target yet, with the way out."""
-    reason = why_not_answerable(target)
-    if reason is not None:
-        code, sentence = reason
-        raise Conflict(sentence, code=code, param="model")
-
-
-def why_not_answerable(target: Target) -> tuple[str, str] | None:
-    """Code and sentence where nothing stands behind the target yet; None where it answers."""
-    if target.variant in TUNED:
-        return "no_adapter", (
-            f"The domain {target.domain!r} has no adapter yet, so {target.name!r} cannot answer; train one on the "
-            f"domain's examples (`tandem train {target.domain}`), or ask '{target.domain}/rag'."
-        )
+    """Raise Conflict (`no_router`) where nothing chooses the variant yet."""
     if target.variant == "auto":
-        return "no_router", (
-            f"The domain {target.domain!r} has no verdict to choose a variant by, so {target.name!r} cannot answer; "
-            f"ask '{target.domain}/rag' or '{target.domain}/base'."
-        )
-    return None
+        raise no_router(target)
+
+
+def no_adapter(target: Target) -> Conflict:
+    """The error where a tuned variant has no pointer."""
+    kind = "reading" if target.retrieves else "closed-book"
+    return Conflict(
+        f"{target.name!r} cannot answer, because there is no adapter for it yet: train one "
+        f"(`tandem train {target.domain} --kind {kind}`) and let it answer "
+        f"(`tandem adapters swap {target.domain} VERSION --variant {target.variant}`), or ask '{target.domain}/rag'.",
+        code="no_adapter",
+        param="model",
+    )
+
+
+def no_router(target: Target) -> Conflict:
+    """The error where `auto` has nothing to go by."""
+    return Conflict(
+        f"The domain {target.domain!r} has no verdict to choose a variant by, so {target.name!r} cannot answer; "
+        f"ask '{target.domain}/rag' or '{target.domain}/base'.",
+        code="no_router",
+        param="model",
+    )
 
 
 def nearest(wrong: str, known: Iterable[str]) -> str:

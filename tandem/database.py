@@ -1,12 +1,12 @@
-"""The database: a record of every request (later feedback, pointers and experiments).
+"""The database: a record of every request, and the pointers to the live adapters (later feedback and experiments).
 
-SQLite in the workspace by default; any SQLAlchemy URL works. Tables are created when missing, and
-a database that a newer Tandem made is refused.
+SQLite in the workspace by default; any SQLAlchemy URL works. Tables are created when missing, an older database gets
+what it lacks when it is opened, and one that a newer Tandem made is refused.
 """
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -14,10 +14,10 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from tandem.errors import ConfigError
+from tandem.errors import ConfigError, Conflict
 from tandem.files import locked
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 BUSY_TIMEOUT_MILLISECONDS: Final = 10_000
 
 metadata = sa.MetaData()
@@ -45,6 +45,16 @@ requests_table = sa.Table(
     sa.Column("timings_ms", sa.JSON, nullable=False),
     sa.Column("question", sa.Text),
     sa.Column("answer", sa.Text),
+)
+
+pointers_table = sa.Table(
+    "pointers",
+    metadata,
+    sa.Column("domain", sa.String(63), primary_key=True),
+    sa.Column("variant", sa.String(16), primary_key=True),
+    sa.Column("version", sa.String(64), nullable=False),
+    sa.Column("previous", sa.String(64)),
+    sa.Column("changed", sa.Double, nullable=False),
 )
 
 
@@ -76,6 +86,20 @@ class RequestRecord:
     answer: str | None = None
 
 
+@dataclass(frozen=True)
+class Pointer:
+    """Which adapter version answers for a tuned variant of a domain.
+
+    `previous` is what it pointed to before, None at first; `changed` is seconds since 1970 UTC.
+    """
+
+    domain: str
+    variant: str
+    version: str
+    previous: str | None
+    changed: float
+
+
 class Database:
     """Thread-safe access to the tables; one per process."""
 
@@ -105,6 +129,34 @@ class Database:
         with self._engine.connect() as connection:
             return [RequestRecord(**row) for row in connection.execute(query).mappings()]
 
+    def pointer(self, domain: str, variant: str) -> Pointer | None:
+        """What a variant points to now; None where it never pointed to anything."""
+        with self._engine.connect() as connection:
+            return _read_pointer(connection, domain, variant)
+
+    def pointers(self, domain: str | None = None) -> list[Pointer]:
+        """All pointers, or those of one domain, by domain and variant."""
+        query = pointers_table.select().order_by(pointers_table.c.domain, pointers_table.c.variant)
+        if domain is not None:
+            query = query.where(pointers_table.c.domain == domain)
+        with self._engine.connect() as connection:
+            return [Pointer(**row) for row in connection.execute(query).mappings()]
+
+    def move_pointer(self, domain: str, variant: str, version: str, expected: str | None) -> Pointer:
+        """Point a variant to `version` if it still points to `expected` (None: to nothing), in one transaction.
+
+        Raises Conflict (`stale_pointer`, its detail `live` is what is pointed to) when it does not.
+        """
+        try:
+            with self._engine.begin() as connection:
+                moved = connection.execute(_move(domain, variant, version, expected)).rowcount == 1
+                pointer = _read_pointer(connection, domain, variant)
+        except sa.exc.IntegrityError:  # there is a first pointer already
+            moved, pointer = False, self.pointer(domain, variant)
+        if moved and pointer is not None:
+            return pointer
+        raise stale_pointer(domain, variant, pointer.version if pointer else None, expected)
+
     def ping(self) -> None:
         """Raise sqlalchemy's DBAPIError when the database does not answer."""
         with self._engine.connect() as connection:
@@ -113,6 +165,32 @@ class Database:
     def close(self) -> None:
         """Give the connections back; the object is not to be used afterwards."""
         self._engine.dispose()
+
+
+def stale_pointer(domain: str, variant: str, live: str | None, expected: str | None) -> Conflict:
+    """The error of a swap that expects another version to be live than is."""
+    return Conflict(
+        f"{domain}/{variant} points to {live or 'no adapter'}, not to {expected or 'none'}: it was moved meanwhile. "
+        "Look at what is live, then swap again.",
+        code="stale_pointer",
+        live=live,
+    )
+
+
+def _move(domain: str, variant: str, version: str, expected: str | None) -> sa.Insert | sa.Update:
+    table, now = pointers_table, time.time()
+    if expected is None:
+        return table.insert().values(domain=domain, variant=variant, version=version, previous=None, changed=now)
+    is_expected = (table.c.domain == domain) & (table.c.variant == variant) & (table.c.version == expected)
+    # `previous` takes the old version: an UPDATE reads every column before it writes any.
+    return table.update().where(is_expected).values(version=version, previous=table.c.version, changed=now)
+
+
+def _read_pointer(connection: sa.Connection, domain: str, variant: str) -> Pointer | None:
+    table = pointers_table
+    query = table.select().where((table.c.domain == domain) & (table.c.variant == variant))
+    row = connection.execute(query).mappings().one_or_none()
+    return Pointer(**row) if row else None
 
 
 def _create_engine(url: str) -> sa.Engine:
@@ -163,8 +241,9 @@ def _prepare(engine: sa.Engine) -> None:
 def _create_missing(engine: sa.Engine) -> None:
     with engine.begin() as connection:
         connection.execute(CreateTable(schema_table, if_not_exists=True))
-        version = connection.execute(sa.select(schema_table.c.version)).scalar()
+        version = connection.execute(sa.select(schema_table.c.version).with_for_update()).scalar()
         if version is None:
+            _create(connection, requests_table, pointers_table)
             connection.execute(schema_table.insert().values(version=SCHEMA_VERSION))
         elif version > SCHEMA_VERSION:
             raise ConfigError(
@@ -172,6 +251,22 @@ def _create_missing(engine: sa.Engine) -> None:
                 f"{SCHEMA_VERSION}: update Tandem, or name another database in tandem.yaml.",
                 code="workspace_too_new",
             )
-        connection.execute(CreateTable(requests_table, if_not_exists=True))
-        for index in requests_table.indexes:
+        elif version < SCHEMA_VERSION:
+            for step in range(version, SCHEMA_VERSION):
+                MIGRATIONS[step](connection)
+            connection.execute(schema_table.update().values(version=SCHEMA_VERSION))
+
+
+def _create(connection: sa.Connection, *tables: sa.Table) -> None:
+    for table in tables:
+        connection.execute(CreateTable(table, if_not_exists=True))
+        for index in table.indexes:
             connection.execute(CreateIndex(index, if_not_exists=True))
+
+
+def _add_pointers(connection: sa.Connection) -> None:
+    _create(connection, pointers_table)
+
+
+MIGRATIONS: Final[Mapping[int, Callable[[sa.Connection], None]]] = {1: _add_pointers}
+"""Version → what turns a database of that version into the next one."""

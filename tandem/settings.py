@@ -47,6 +47,9 @@ def _http_address(url: str) -> str:
     return url.rstrip("/")
 
 
+AdapterRank = Literal[1, 8, 16, 32, 64, 128, 256, 320, 512]
+"""The ranks that vLLM serves."""
+
 DomainName = Annotated[str, AfterValidator(_domain_name)]
 
 
@@ -89,7 +92,7 @@ class SuccessConfig(Section):
 class TrainingConfig(Section):
     """How adapters are trained; the defaults are those of the sample domain."""
 
-    rank: Literal[1, 8, 16, 32, 64, 128, 256, 320, 512] = 16
+    rank: AdapterRank = 16
     """Rank of the adapter's matrices: what vLLM can serve."""
     alpha: PositiveInt = 32
     """Scale of the adapter; its output is multiplied by alpha / rank."""
@@ -143,10 +146,25 @@ class EngineConfig(Section):
     """How long the engine may take to answer for the first time."""
     request_timeout_seconds: Seconds = 120
     """How long one answer may take."""
+    max_adapters: Annotated[int, Field(ge=0, strict=True)] = 4
+    """Adapters that may answer at the same time, further ones wait; 0 serves the base model only."""
+    max_adapters_in_memory: PositiveInt = 16
+    """Adapters that the engine keeps at hand; at least `max_adapters`."""
+    max_adapter_rank: AdapterRank | None = None
+    """Highest rank of an adapter, which memory and work grow with; null takes `training.rank`."""
     start_method: Literal["auto", "fork", "spawn"] = "auto"
     """How vLLM makes its processes; auto forks on CPU (ready in half the time) and spawns with a GPU."""
     extra_args: list[str] = Field(default_factory=list)
     """Passed on to vLLM as they are."""
+
+    @model_validator(mode="after")
+    def _refuse_contradictions(self) -> Self:
+        if self.max_adapters_in_memory < self.max_adapters:
+            raise ValueError(
+                f"max_adapters_in_memory ({self.max_adapters_in_memory}) cannot be smaller than "
+                f"max_adapters ({self.max_adapters})"
+            )
+        return self
 
     @property
     def served_model_name(self) -> str:
@@ -217,6 +235,11 @@ class Config(Section):
     training: TrainingConfig = Field(default_factory=TrainingConfig)
     path: Path = Path("tandem.yaml")
     """The file this was read from; never a key in it."""
+
+    @property
+    def max_adapter_rank(self) -> int:
+        """The highest rank of an adapter that the engine is started for."""
+        return self.engine.max_adapter_rank or self.training.rank
 
     def domain(self, name: str) -> DomainConfig:
         """The domain called `name`; NotFound, which lists the others, when there is none."""

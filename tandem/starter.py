@@ -29,6 +29,9 @@ domains:
 #   max_queued: 64              # requests that may wait; further ones are answered 503
 #   startup_timeout_seconds: 300
 #   request_timeout_seconds: 120
+#   max_adapters: 4             # that may answer at the same time; 0 serves the base model only
+#   max_adapters_in_memory: 16  # that the engine keeps at hand
+#   max_adapter_rank: null      # memory and work grow with it; null takes the rank of training
 #   start_method: auto          # how vLLM makes its processes: auto, fork or spawn
 #   extra_args: []              # passed on to vLLM
 

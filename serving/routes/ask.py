@@ -9,7 +9,7 @@ from serving.answers import Asked, ask_body
 from serving.flow import answer, final_answer
 from serving.routes.common import JsonResponse, ServicesNow, get_identity, unless_gone
 from serving.schemas import AskRequest
-from serving.targets import Target, check_domain, check_variant
+from serving.targets import make_target
 from tandem.errors import UserError
 
 router = APIRouter()
@@ -18,7 +18,7 @@ router = APIRouter()
 @router.post("/v1/ask")
 async def ask(request: Request, body: AskRequest, services: ServicesNow) -> Response:
     """Answer one question from a domain."""
-    target = Target(check_domain(body.domain, services.config), check_variant(body.variant))
+    target = make_target(body.domain, body.variant, body.version, services.config)
     if not body.question.strip():
         raise UserError("The question is empty.", param="question")
     asked = Asked(

@@ -58,13 +58,14 @@ async def continue_prompt(services: Services, asked: Asked) -> AsyncGenerator[Js
         if asked.stream:
             body["stream_options"] = {"include_usage": True}
         transcript = Transcript()
-        with seen.step("generation"):
-            async with aclosing(services.engine.generate(COMPLETIONS, body)) as chunks:
-                async for chunk in chunks:
-                    if transcript.add(chunk) and asked.stream:
-                        seen.mark_first_token()
-                    yield present(chunk, asked)
-        checked, made_by = CheckedAnswer(transcript.text), versions(services.config, None)
+        async with services.adapters.hold(asked.target) as adapter:
+            with seen.step("generation"):
+                async with aclosing(services.adapters.generate(COMPLETIONS, body, adapter)) as chunks:
+                    async for chunk in chunks:
+                        if transcript.add(chunk) and asked.stream:
+                            seen.mark_first_token()
+                        yield present(chunk, asked)
+        checked, made_by = CheckedAnswer(transcript.text), versions(services.config, adapter, None)
         usage, reason, times = transcript.usage, transcript.finish_reason, dict(seen.timings_ms)
         seen.answer = Answer(asked, checked, made_by, usage, reason, None, None, times)
 

@@ -17,6 +17,9 @@ def ask(
     domain: Annotated[str, typer.Argument(metavar="DOMAIN", help="A domain that the server knows.")],
     question: Annotated[str, typer.Argument(metavar="QUESTION")],
     variant: Annotated[str, typer.Option("--variant", help=f"Way of answering: {', '.join(VARIANTS)}.")] = "rag",
+    version: Annotated[
+        str | None, typer.Option("--version", help="Version of the adapter, instead of the live one.")
+    ] = None,
     k: Annotated[int | None, typer.Option("-k", "--k", min=1, help="How many passages the model reads.")] = None,
     url: Annotated[str, typer.Option("--url", envvar="TANDEM_URL", help="The server.")] = DEFAULT_URL,
     api_key: Annotated[
@@ -34,7 +37,7 @@ def ask(
         raise UserError(f"{variant!r} is no variant; there is {', '.join(VARIANTS)}.", code="unknown_variant")
     if config is not None:
         load_config(config).domain(domain)
-    body = {"domain": domain, "question": question, "variant": variant, "k": k}
+    body = {"domain": domain, "question": question, "variant": variant, "version": version, "k": k}
     answer = post(url, "/v1/ask", {key: value for key, value in body.items() if value is not None}, api_key, timeout)
     if json:
         print_json(answer)

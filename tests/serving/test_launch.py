@@ -13,9 +13,14 @@ MODERN = Machine(cores=16, cpu_flags=frozenset({"avx512_bf16"}), gpu=False)
 GPU = Machine(cores=16, cpu_flags=frozenset({"avx512_bf16"}), gpu=True)
 
 
-def launch(machine: Machine, base_model: str = "some/model", **engine: Any) -> tuple[list[str], dict[str, str]]:
+INHERITED = {"PATH": "/bin", "TANDEM_API_KEY": "secret"}
+
+
+def launch(
+    machine: Machine, base_model: str = "some/model", inherited: dict[str, str] = INHERITED, **engine: Any
+) -> tuple[list[str], dict[str, str]]:
     config = Config.model_validate({"base_model": base_model, "domains": {"d": {}}, "engine": engine})
-    started = engine_launch(config, 8123, machine, {"PATH": "/bin", "TANDEM_API_KEY": "secret"})
+    started = engine_launch(config, 8123, machine, inherited)
     return list(started.command), dict(started.environment)
 
 
@@ -66,6 +71,39 @@ def test_spawn_is_had_by_setting() -> None:
 
 def test_extra_arguments_come_last() -> None:
     assert launch(PLAIN, extra_args=["--seed", "3"])[0][-2:] == ["--seed", "3"]
+
+
+def test_adapters_may_be_loaded_while_the_engine_runs() -> None:
+    command, environment = launch(PLAIN, max_adapters=3, max_adapters_in_memory=5, max_adapter_rank=32)
+    assert "--enable-lora" in command
+    numbers = [option(command, name) for name in ("--max-loras", "--max-cpu-loras", "--max-lora-rank")]
+    assert numbers == ["3", "5", "32"]
+    assert environment["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] == "1"
+    assert option(launch(PLAIN)[0], "--max-lora-rank") == "16"
+
+
+def test_without_adapters_the_engine_takes_none() -> None:
+    command, environment = launch(PLAIN, max_adapters=0)
+    assert "--enable-lora" not in command
+    assert "VLLM_ALLOW_RUNTIME_LORA_UPDATING" not in environment
+
+
+def test_a_list_of_allowed_plugins_gets_ours_too() -> None:
+    assert "VLLM_PLUGINS" not in launch(PLAIN)[1]
+    assert launch(PLAIN, inherited={"VLLM_PLUGINS": ""})[1]["VLLM_PLUGINS"] == "tandem_cpu_lora"
+    assert launch(PLAIN, inherited={"VLLM_PLUGINS": "other"})[1]["VLLM_PLUGINS"] == "other,tandem_cpu_lora"
+
+
+def test_a_folder_is_named_by_its_absolute_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "model").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert option(launch(PLAIN, "model")[0], "--model") == str(tmp_path / "model")
+    assert option(launch(PLAIN, "some/model")[0], "--model") == "some/model"
+
+
+def test_less_memory_than_adapters_at_once_is_a_contradiction() -> None:
+    with pytest.raises(ValueError, match=r"max_adapters_in_memory \(2\) cannot be smaller than max_adapters \(4\)"):
+        launch(PLAIN, max_adapters_in_memory=2)
 
 
 def test_this_machine_has_cores() -> None:

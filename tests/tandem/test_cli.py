@@ -53,7 +53,9 @@ def test_help_takes_under_half_a_second_of_processor_time() -> None:
 def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["--help"]) == 0
     shown = capsys.readouterr().out
-    assert all(f"  {name}" in shown for name in ("init", "index", "search", "serve", "ask", "doctor", "demo"))
+    assert all(
+        f"  {name}" in shown for name in ("init", "index", "search", "serve", "ask", "compare", "adapters", "demo")
+    )
 
 
 def test_no_command_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,14 +5,17 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.schema import CreateTable
 
-from tandem.database import Database, RequestRecord
-from tandem.errors import ConfigError
+from tandem.database import Database, RequestRecord, _move, pointers_table
+from tandem.errors import ConfigError, Conflict
 from tandem.workspace import Workspace
 
 RECORD = RequestRecord(
@@ -34,7 +37,7 @@ RECORD = RequestRecord(
 
 KILLED_RECORDER = """
 import sys
-from tandem.database import Database, RequestRecord
+from tandem.database import Database, RequestRecord, _move, pointers_table
 database = Database(sys.argv[1])
 for number in range(10_000):
     database.record_request(RequestRecord(id=f"r{number}", status=200))
@@ -102,7 +105,7 @@ def test_a_newer_database_is_refused_in_a_sentence(tmp_path: Path) -> None:
     connection.execute("UPDATE tandem_schema SET version = 99")
     connection.commit()
     connection.close()
-    with pytest.raises(ConfigError, match="has schema version 99, and this Tandem knows 1") as caught:
+    with pytest.raises(ConfigError, match="has schema version 99, and this Tandem knows 2") as caught:
         Database(f"sqlite:///{tmp_path}/tandem.db")
     assert caught.value.code == "workspace_too_new"
 
@@ -133,3 +136,91 @@ def test_a_password_is_never_shown(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         Database(f"sqlite://user:secret@host/{tmp_path}/tandem.db")
     assert "secret" not in str(caught.value)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    opened = Database(f"sqlite:///{tmp_path}/tandem.db")
+    yield opened
+    opened.close()
+
+
+def test_a_pointer_moves_from_what_is_expected_and_remembers_it(database: Database) -> None:
+    assert database.pointer("helpdesk", "hybrid") is None
+    first = database.move_pointer("helpdesk", "hybrid", "a" * 12, None)
+    second = database.move_pointer("helpdesk", "hybrid", "b" * 12, "a" * 12)
+    assert (first.version, first.previous) == ("a" * 12, None)
+    assert (second.version, second.previous) == ("b" * 12, "a" * 12)
+    assert database.pointer("helpdesk", "hybrid") == second
+    assert second.changed >= first.changed
+
+
+@pytest.mark.parametrize("expected", [None, "c" * 12])
+def test_a_pointer_that_was_moved_meanwhile_stays_and_is_named(database: Database, expected: str | None) -> None:
+    live = database.move_pointer("helpdesk", "hybrid", "a" * 12, None)
+    with pytest.raises(Conflict, match="points to aaaaaaaaaaaa") as caught:
+        database.move_pointer("helpdesk", "hybrid", "b" * 12, expected)
+    assert (caught.value.code, caught.value.details) == ("stale_pointer", {"live": "a" * 12})
+    assert database.pointer("helpdesk", "hybrid") == live
+
+
+def test_pointing_from_something_where_there_is_nothing_is_stale(database: Database) -> None:
+    with pytest.raises(Conflict, match="points to no adapter") as caught:
+        database.move_pointer("helpdesk", "hybrid", "b" * 12, "a" * 12)
+    assert caught.value.details == {"live": None}
+    assert database.pointers() == []
+
+
+def test_pointers_are_listed_by_domain_and_variant(database: Database) -> None:
+    for domain, variant in (("b", "hybrid"), ("a", "hybrid"), ("a", "finetuned")):
+        database.move_pointer(domain, variant, "a" * 12, None)
+    assert [(p.domain, p.variant) for p in database.pointers()] == [
+        ("a", "finetuned"),
+        ("a", "hybrid"),
+        ("b", "hybrid"),
+    ]
+    assert [p.variant for p in database.pointers("b")] == ["hybrid"]
+
+
+def test_of_many_who_move_a_pointer_at_once_one_wins_each_time(database: Database) -> None:
+    def move(version: str) -> bool:
+        try:
+            return bool(database.move_pointer("helpdesk", "hybrid", version, live))
+        except Conflict:
+            return False
+
+    live: str | None = None
+    for turn in range(3):
+        with ThreadPoolExecutor(8) as pool:
+            versions = [f"{turn}{number}" for number in range(8)]
+            won = [version for version, moved in zip(versions, pool.map(move, versions), strict=True) if moved]
+        assert len(won) == 1
+        pointer = database.pointer("helpdesk", "hybrid")
+        assert pointer is not None
+        assert (pointer.version, pointer.previous) == (won[0], live)
+        live = won[0]
+
+
+def test_a_database_of_version_1_keeps_its_rows_and_gets_pointers(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/tandem.db")
+    database.record_request(RECORD)
+    database.close()
+    connection = sqlite3.connect(tmp_path / "tandem.db")
+    connection.executescript("DROP TABLE pointers; UPDATE tandem_schema SET version = 1")
+    connection.close()
+    for _ in range(2):
+        migrated = Database(f"sqlite:///{tmp_path}/tandem.db")
+        assert migrated.recent_requests() == [RECORD]
+        migrated.close()
+    migrated = Database(f"sqlite:///{tmp_path}/tandem.db")
+    assert migrated.move_pointer("helpdesk", "hybrid", "a" * 12, None).version == "a" * 12
+    migrated.close()
+
+
+def test_every_statement_compiles_for_postgresql() -> None:
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+    for statement in (_move("d", "hybrid", "a", None), _move("d", "hybrid", "b", "a"), CreateTable(pointers_table)):
+        assert statement.compile(dialect=dialect)
+    update = str(_move("d", "hybrid", "b", "a").compile(dialect=dialect))
+    assert "previous=pointers.version" in update
+    assert "pointers.version = %(version_1)s" in update

@@ -1,0 +1,176 @@
+"""What has to hold of an adapter before an engine gets it: vLLM takes one of another shape without a word.
+
+Everything that is wrong is found and told at once.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from serving.engine import Json
+from tandem.adapters import SETTINGS, WEIGHTS, Adapter, base_digest, verify
+from tandem.config import Config
+from tandem.errors import Conflict
+from tandem.prompt import PROMPT_HASH
+
+Shape = tuple[int, ...]
+Shapes = Mapping[str, Shape]
+
+PREFIX: Final = "base_model.model."
+"""What PEFT puts before the base model's own names."""
+HALVES: Final = (".lora_A.weight", ".lora_B.weight")
+UNSERVED: Final = (
+    "use_dora",
+    "lora_bias",
+    "modules_to_save",
+    "alora_invocation_tokens",
+    "layer_replication",
+    "use_bdlora",
+    "use_qalora",
+    "trainable_token_indices",
+    "target_parameters",
+)
+"""Options of PEFT whose adapters vLLM refuses, or serves as something else."""
+SERVED_INITS: Final = frozenset({"gaussian", "eva", "orthogonal", "mica", "lora_ga"})
+"""Initialisations by name that leave the base model's weights as they are."""
+
+
+class BaseModel:
+    """The base model's folder, which adapters have to fit; read when first asked. Blocks: call it from a thread."""
+
+    def __init__(self, base_model: str) -> None:
+        self._base_model = base_model
+        self._digest: str | None = None
+        self._shapes: Shapes | None = None
+
+    @property
+    def folder(self) -> Path | None:
+        """Where its weights lie; None where they are only where the engine runs."""
+        folder = Path(self._base_model)
+        return folder if folder.is_dir() else _hub_folder(self._base_model)
+
+    def digest(self) -> str | None:
+        """`tandem.adapters.base_digest` of the folder."""
+        if self._digest is None and self.folder is not None:
+            self._digest = base_digest(self.folder)
+        return self._digest
+
+    def shapes(self) -> Shapes | None:
+        """Name of each weight → its shape."""
+        if self._shapes is None and self.folder is not None:
+            files = sorted(self.folder.glob("*.safetensors"))
+            self._shapes = {name: shape for file in files for name, shape in read_shapes(file).items()}
+        return self._shapes
+
+
+def check_adapter(adapter: Adapter, config: Config, base: BaseModel) -> None:
+    """Raise Conflict when files, base model, prompt, options or shapes do not fit. Blocks: call it from a thread."""
+    verify(adapter)
+    problems = [*wrong_origin(adapter, base), *wrong_weights(adapter, config.max_adapter_rank, base.shapes())]
+    if problems:
+        raise Conflict(
+            f"The adapter {adapter.name} cannot be served: {'; '.join(problems)}.",
+            code="adapter_unfit",
+            problems=problems,
+        )
+
+
+def wrong_origin(adapter: Adapter, base: BaseModel) -> Iterator[str]:
+    """What does not fit in the card."""
+    if adapter.name != f"{adapter.card.domain}-{adapter.version}":
+        yield f"it was trained for the domain {adapter.card.domain!r}"
+    digest = base.digest()
+    if digest is not None and adapter.card.base_digest != digest:
+        yield (
+            f"it was trained on a base model ({adapter.card.base_model}) with the digest "
+            f"{adapter.card.base_digest[:12]}, and this server's has {digest[:12]}: train it on this one"
+        )
+    if adapter.card.prompt_hash != PROMPT_HASH:
+        yield (
+            f"it was trained with another prompt ({adapter.card.prompt_hash}) than this server shows ({PROMPT_HASH}): "
+            "train it again"
+        )
+
+
+def wrong_weights(adapter: Adapter, max_rank: int, base: Shapes | None) -> Iterator[str]:
+    """What does not fit in PEFT's two files."""
+    try:
+        settings = json.loads((adapter.folder / SETTINGS).read_bytes())
+        shapes = read_shapes(adapter.folder / WEIGHTS)
+        yield from wrong_settings(settings, max_rank)
+        yield from wrong_shapes(settings, shapes, base)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        yield f"its files cannot be read ({error})"
+
+
+def wrong_settings(settings: Json, max_rank: int) -> Iterator[str]:
+    """Options of `adapter_config.json` that the engine cannot serve."""
+    if settings.get("peft_type") != "LORA":
+        yield f"it is {settings.get('peft_type')!r} and no LoRA"
+    yield from (f"it uses {name}, which vLLM does not serve" for name in UNSERVED if settings.get(name))
+    if settings.get("bias", "none") != "none":
+        yield "it has biases, which vLLM does not serve"
+    start = settings.get("init_lora_weights", True)
+    if isinstance(start, str) and start.lower() not in SERVED_INITS:
+        yield f"its initialisation {start!r} changes the base model's weights"
+    rank = max([settings["r"], *(settings.get("rank_pattern") or {}).values()])
+    if rank > max_rank:
+        yield f"its rank is {rank}, and the engine takes at most {max_rank} (engine.max_adapter_rank)"
+
+
+def wrong_shapes(settings: Json, shapes: Shapes, base: Shapes | None) -> Iterator[str]:
+    """Matrices of the adapter that are not R×I and O×R for a base weight of O×I. `base` None leaves that unchecked."""
+    modules = {name.removesuffix(half) for name in shapes for half in HALVES if name.endswith(half)}
+    strange = sorted(name for name in shapes if not name.startswith(PREFIX) or not name.endswith(HALVES))
+    yield from (f"{name} is no matrix of a LoRA" for name in strange[:3])
+    if not modules:
+        yield "it has no matrices"
+    ranks = {settings["r"], *(settings.get("rank_pattern") or {}).values()}
+    wrong = []
+    for module in sorted(modules):
+        first, second = (shapes.get(module + half, ()) for half in HALVES)
+        weight = _weight_of(module, base) if base is not None else (*second[:1], *first[1:])
+        if weight is None:
+            wrong.append(f"the base model has no {module.removeprefix(PREFIX)}")
+        elif not any((first, second) == ((rank, weight[-1]), (weight[0], rank)) for rank in ranks):
+            wrong.append(
+                f"{module.removeprefix(PREFIX)} is {_show(first)} and {_show(second)} for a weight of {_show(weight)}"
+            )
+    yield from wrong[:3]
+    if len(wrong) > 3:
+        yield f"and {len(wrong) - 3} more do not fit"
+
+
+def read_shapes(path: Path) -> dict[str, Shape]:
+    """Name → shape of the tensors in a safetensors file; ValueError when it is damaged."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path.name}: {error}") from error
+
+
+def _weight_of(module: str, base: Shapes) -> Shape | None:
+    name = module.removeprefix(PREFIX)
+    if name == "lm_head" and "lm_head.weight" not in base:  # tied to the embedding
+        name = "model.embed_tokens"
+    return base.get(f"{name}.weight")
+
+
+def _show(shape: Shape) -> str:
+    return "×".join(map(str, shape)) or "missing"
+
+
+def _hub_folder(hub_id: str) -> Path | None:
+    """The snapshot of a hub id on this machine, without asking the hub."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        found: Any = snapshot_download(hub_id, local_files_only=True)
+    except (LocalEntryNotFoundError, HFValidationError):
+        return None
+    return Path(found)

@@ -1,0 +1,43 @@
+"""`tandem compare`: one question, all variants side by side."""
+
+from typing import Annotated, Any
+
+import typer
+
+from tandem.client import post
+from tandem.commands.ask import answer_text
+from tandem.commands.options import DEFAULT_URL, JsonOption
+from tandem.commands.output import print_json
+
+
+def compare(
+    domain: Annotated[str, typer.Argument(metavar="DOMAIN", help="A domain that the server knows.")],
+    question: Annotated[str, typer.Argument(metavar="QUESTION")],
+    variants: Annotated[
+        str | None,
+        typer.Option(
+            "--variants", metavar="A,B,...", help="Such as base,rag,hybrid@VERSION; all that answer if not given."
+        ),
+    ] = None,
+    k: Annotated[int | None, typer.Option("-k", "--k", min=1, help="How many passages the model reads.")] = None,
+    url: Annotated[str, typer.Option("--url", envvar="TANDEM_URL", help="The server.")] = DEFAULT_URL,
+    api_key: Annotated[
+        str | None, typer.Option("--api-key", envvar="TANDEM_API_KEY", show_envvar=True, help="The user's key.")
+    ] = None,
+    timeout: Annotated[float, typer.Option("--timeout", min=1, help="Seconds to wait for the answers.")] = 120,
+    json: JsonOption = False,
+) -> None:
+    """Ask the variants of a running server the same question at once; prints their answers side by side."""
+    body: dict[str, Any] = {"domain": domain, "question": question}
+    if variants is not None:
+        body["variants"] = [name.strip() for name in variants.split(",")]
+    if k is not None:
+        body["k"] = k
+    compared = post(url, "/v1/compare", body, api_key, timeout)
+    if json:
+        print_json(compared)
+        return
+    for answer in compared.get("answers", []):
+        print(f"{answer.get('variant')}:")
+        said = f"not answered: {answer['error'].get('message')}" if "error" in answer else answer_text(answer)
+        print("\n".join(f"  {line}" for line in said.splitlines()))
