@@ -64,6 +64,9 @@ def bgmv_shrink(
 ) -> None:
     """output (T, ≥R) = scaling · inputs (T, I) @ weights[slot of the row]ᵀ; zero where the slot is -1."""
     rows = output_tensor.shape[0]
+    if _adds_nothing(lora_b_weights, lora_indices_tensor, rows):
+        output_tensor.zero_()
+        return
     runs = _runs_of_rows(_for_all(lora_indices_tensor, rows))
     _shrink(_for_all(inputs, rows), lora_b_weights, output_tensor, runs, scaling)
 
@@ -98,6 +101,8 @@ def bgmv_expand(
     every row of the output; rows beyond the output's are left out.
     """
     rows = output_tensor.shape[0]
+    if _adds_nothing(lora_b_weights, lora_indices_tensor, rows):
+        return
     runs = _runs_of_rows(_for_all(lora_indices_tensor, rows))
     _expand_common(_for_all(inputs, rows), lora_b_weights, output_tensor, runs, add_inputs)
 
@@ -215,6 +220,15 @@ def _expand(inputs: "Tensor", weights: "Tensor", columns: "Tensor", runs: Sequen
 def _product(inputs: "Tensor", weights: "Tensor") -> Any:
     """inputs (rows, I) @ weights (O, I) or (1, O, I), transposed, in the weights' arithmetic."""
     return inputs.to(weights.dtype) @ weights.reshape(weights.shape[-2:]).T
+
+
+def _adds_nothing(weights: "Tensor", slots: "Tensor", rows: int) -> bool:
+    """Whether rows without a slot meet weights of zero.
+
+    For the log-probabilities of a prompt vLLM sends rows through the output matrix that have no slot. Adapters that are
+    served here leave that matrix alone (its slots hold zeros), so there is nothing to add, whosever rows they are.
+    """
+    return 1 < slots.shape[0] < rows and not bool(weights.any())
 
 
 def _for_all(tensor: "Tensor", rows: int) -> "Tensor":

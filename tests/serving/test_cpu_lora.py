@@ -114,6 +114,16 @@ def test_one_row_is_for_every_row_of_the_output() -> None:
     assert_near(output, reference(inputs, weights, [1]).expand(3, -1), torch.float32)
 
 
+def test_rows_without_a_slot_are_passed_over_where_the_weights_are_zero() -> None:
+    inputs, slots = tensor(27, 8), torch.tensor([0, 1, -1])
+    shrunk, output = torch.ones(27, 4), tensor(27, 6)
+    before = output.clone()
+    cpu_lora.bgmv_shrink(inputs, torch.zeros(SLOTS, 1, 4, 8), shrunk, slots)
+    cpu_lora.bgmv_expand(shrunk, torch.zeros(SLOTS, 1, 6, 4), output, slots)
+    assert not shrunk.any()
+    assert torch.equal(output, before)
+
+
 def test_rows_are_never_left_out_silently() -> None:
     with pytest.raises(ValueError, match="2 rows have adapters"):
         cpu_lora.bgmv_expand_slice(torch.ones(3, 4), tensor(SLOTS, 6, 4), torch.zeros(3, 6), torch.tensor([0, 1]), 0, 6)
