@@ -11,7 +11,7 @@ import typer
 from typer._click.exceptions import ClickException
 
 from tandem import __version__
-from tandem.commands import ask, demo, doctor, index, init, search, serve
+from tandem.commands import ask, demo, doctor, index, init, prepare, search, serve, train
 from tandem.commands.output import print_bug, print_error
 from tandem.errors import TandemError, UserError
 from tandem.quiet import turn_off_telemetry
@@ -24,7 +24,17 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (init.init, index.index, search.search, serve.serve, ask.ask, doctor.doctor, demo.demo):
+for command in (
+    init.init,
+    index.index,
+    search.search,
+    prepare.prepare,
+    train.train,
+    serve.serve,
+    ask.ask,
+    doctor.doctor,
+    demo.demo,
+):
     app.command()(command)
 
 
