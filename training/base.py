@@ -61,7 +61,10 @@ class Base:
     def load_model(self, dtype: str = "float32") -> Any:
         """The model on the CPU with weights of `dtype`; ConfigError where it cannot be loaded."""
         from transformers import AutoModelForCausalLM
+        from transformers.utils import logging
 
+        logging.disable_progress_bar()
+        logging.set_verbosity_error()
         try:
             return AutoModelForCausalLM.from_pretrained(
                 self.folder, dtype=dtype, local_files_only=True, trust_remote_code=False, use_safetensors=True

@@ -7,7 +7,6 @@ report.json and report.md, which say how they came about.
 import hashlib
 import json
 import re
-import secrets
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tandem.errors import Conflict, NotFound, UserError
-from tandem.files import sync_folder, write_atomic
+from tandem.files import locked, sync_folder, write_atomic
 from tandem.names import validate_name
 from tandem.workspace import Workspace
 from training.examples import Example
@@ -56,20 +55,19 @@ def publish_dataset(
     digest = content_digest(domain, parts, seed)
     folder = dataset_folder(workspace, domain, digest[:12])
     report = {"domain": domain, "digest": digest, "seed": seed, **report}
-    staging = workspace.datasets_folder / f".{folder.name}.{secrets.token_hex(6)}.tmp"
-    staging.mkdir()
-    try:
-        for name, examples in (("train", parts.train), ("validation", parts.validation)):
-            _write_parquet(staging / f"{name}.parquet", examples)
-        _write_report(staging, report, report_text)
-        if not _is_whole(folder, digest):
+    with locked(workspace.datasets_folder / ".lock"):
+        if _is_whole(workspace, domain, digest[:12]):
+            _write_report(folder, report, report_text)
+        else:
+            staging = workspace.datasets_folder / ".staging"
+            shutil.rmtree(staging, ignore_errors=True)  # what a kill left
+            staging.mkdir()
+            for name, examples in (("train", parts.train), ("validation", parts.validation)):
+                _write_parquet(staging / f"{name}.parquet", examples)
+            _write_report(staging, report, report_text)
             shutil.rmtree(folder, ignore_errors=True)
             staging.rename(folder)
             sync_folder(folder.parent)
-        else:
-            _write_report(folder, report, report_text)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
     return read_dataset(workspace, domain, digest[:12])
 
 
@@ -119,14 +117,13 @@ def _newest(workspace: Workspace, domain: str) -> Dataset:
     return read_dataset(workspace, domain, max(prepared, key=lambda name: (prepared[name], name)))
 
 
-def _is_whole(folder: Path, digest: str) -> bool:
-    """Whether the rows in `folder` are there and are those of `digest`."""
+def _is_whole(workspace: Workspace, domain: str, name: str) -> bool:
+    """Whether a dataset is there with the rows that its name says."""
     try:
-        seed = json.loads((folder / REPORT).read_bytes())["seed"]
-        parts = Split(*(_read_parquet(folder / f"{part}.parquet") for part in PARTS))
-        return content_digest(folder.name[: -len("-123456789abc")], parts, seed) == digest
-    except Exception:  # unreadable in whatever way: it is written anew
+        read_dataset(workspace, domain, name)
+    except (NotFound, Conflict):
         return False
+    return True
 
 
 def _damaged(folder: Path, domain: str) -> Conflict:

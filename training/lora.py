@@ -89,10 +89,8 @@ def _make_trainer(
     """TRL's trainer over rows that are tokenised already."""
     import torch
     from transformers.trainer_callback import PrinterCallback
-    from transformers.utils import logging
     from trl import SFTConfig, SFTTrainer
 
-    logging.set_verbosity_error()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     arguments = SFTConfig(
         output_dir=str(run.folder),
@@ -185,7 +183,8 @@ def _make_reporter(watched: Sequence[str], settings: TrainingConfig, say: Say, p
                 say(f"stopped: the loss on {decisive.replace('_', ' ')} did not fall for {patience} evaluations")
                 control.should_training_stop = True
 
-        def on_save(self, args: Any, state: Any, **_: Any) -> None:
+        def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            del control
             # A pickle that nothing here reads.
             (Path(args.output_dir) / f"checkpoint-{state.global_step}" / "training_args.bin").unlink(missing_ok=True)
 

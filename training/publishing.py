@@ -1,7 +1,6 @@
 """A finished run as an adapter version: PEFT's files, the card, the references."""
 
 import json
-import secrets
 import shutil
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -16,6 +15,7 @@ from training.base import Base
 from training.lora import Fitted
 from training.references import make_references, write_references
 from training.rows import Row
+from training.runs import Run
 
 LOG: Final = "training.jsonl"
 PACKAGES: Final = ("torch", "transformers", "peft", "trl", "accelerate", "datasets", "tokenizers")
@@ -27,24 +27,28 @@ def package_versions() -> dict[str, str]:
 
 
 def publish_run(
-    workspace: Workspace, fitted: Fitted, card: AdapterCard, base: Base, tokenizer: Any, references: Sequence[Row]
+    workspace: Workspace,
+    run: Run,
+    fitted: Fitted,
+    card: AdapterCard,
+    base: Base,
+    tokenizer: Any,
+    references: Sequence[Row],
 ) -> Adapter:
-    """Put the adapter together in a folder aside, ask it for its references, and publish it."""
-    staging = workspace.adapters_folder / f".{card.domain}.{secrets.token_hex(6)}.tmp"
+    """Put the adapter together in the run's folder, ask it for its references, and publish it."""
+    staging = run.folder / "adapter"
+    shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir()
-    try:
-        shutil.copyfile(fitted.folder / WEIGHTS, staging / WEIGHTS)
-        write_atomic(staging / SETTINGS, adapter_settings(fitted.folder / SETTINGS, base))
-        log = "".join(json.dumps(entry, sort_keys=True) + "\n" for entry in fitted.history)
-        write_atomic(staging / LOG, log.encode())
-        write_atomic(staging / CARD, card.to_json())
-        model = load_adapter(base, staging)
-        ends = base.end_tokens(tokenizer)
-        pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else min(ends)
-        write_references(staging, make_references(model, references, ends, pad))
-        return publish(staging, workspace, card.domain)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+    shutil.copyfile(fitted.folder / WEIGHTS, staging / WEIGHTS)
+    write_atomic(staging / SETTINGS, adapter_settings(fitted.folder / SETTINGS, base))
+    log = "".join(json.dumps(entry, sort_keys=True) + "\n" for entry in fitted.history)
+    write_atomic(staging / LOG, log.encode())
+    write_atomic(staging / CARD, card.to_json())
+    model = load_adapter(base, staging)
+    ends = base.end_tokens(tokenizer)
+    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else min(ends)
+    write_references(staging, make_references(model, references, ends, pad))
+    return publish(staging, workspace, card.domain)
 
 
 def load_adapter(base: Base, folder: Path) -> Any:

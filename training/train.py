@@ -87,7 +87,7 @@ def train(
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )
         say("asking the adapter for its reference answers")
-        adapter = publish_run(workspace, fitted, card, material.base, material.tokenizer, references)
+        adapter = publish_run(workspace, run, fitted, card, material.base, material.tokenizer, references)
         run.remove()
     return adapter
 
