@@ -40,7 +40,9 @@ def test_plain_ways_to_begin_are_served(init: Any) -> None:
     ],
 )
 def test_what_vllm_refuses_is_refused_before(values: dict[str, Any], said: str) -> None:
-    settings = LoraConfig(**{"r": 8, **{key: value for key, value in values.items() if key != "init_lora_weights"}})
+    settings = LoraConfig(
+        task_type="CAUSAL_LM", **{"r": 8, **{key: value for key, value in values.items() if key != "init_lora_weights"}}
+    )
     # Set afterwards: PEFT itself wants packages or more settings for some ways to begin.
     for key, value in values.items():
         setattr(settings, key, value)

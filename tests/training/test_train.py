@@ -20,8 +20,6 @@ from training.publishing import load_adapter
 from training.references import answer_greedily, log_probabilities
 from training.train import train
 
-pytestmark = pytest.mark.filterwarnings("default")  # of torch, PEFT and TRL, which differ by machine
-
 STEPS = {"epochs": 2, "batch_size": 4, "rank": 8}
 
 
