@@ -17,6 +17,9 @@ LINEAR: Final = "all-linear"
 """All linear layers but the output, which vLLM serves for every architecture that it serves LoRA for."""
 WARM_UP: Final = 0.05
 """Share of the steps over which the learning rate rises."""
+BFLOAT16_FROM: Final = 50_000_000
+"""Parameters from which bfloat16 pays on a CPU that has it: with 135 million a step is quicker, and with 4 million
+one of 8 rows of 40 tokens took 3.3 CPU seconds instead of 0.2 to 0.3."""
 MASKED: Final = -100
 """Label of a token without loss."""
 
@@ -92,6 +95,7 @@ def _make_trainer(
     from trl import SFTConfig, SFTTrainer
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = base.load_model()
     arguments = SFTConfig(
         output_dir=str(run.folder),
         seed=settings.seed,
@@ -107,7 +111,7 @@ def _make_trainer(
         optim="adamw_torch",
         # Rows of similar length together: a batch is padded to its longest.
         train_sampling_strategy="group_by_length",
-        bf16=fast_bfloat16(device),
+        bf16=device != "cpu" or (model.num_parameters() >= BFLOAT16_FROM and fast_bfloat16(device)),
         use_cpu=device == "cpu",
         dataloader_pin_memory=device != "cpu",
         gradient_checkpointing=False,
@@ -125,7 +129,7 @@ def _make_trainer(
         push_to_hub=False,
     )
     trainer = SFTTrainer(
-        model=base.load_model(),
+        model=model,
         args=arguments,
         train_dataset=_as_dataset(rows),
         eval_dataset={name: _as_dataset(part) for name, part in watched.items()},
