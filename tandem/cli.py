@@ -11,7 +11,7 @@ import typer
 from typer._click.exceptions import ClickException
 
 from tandem import __version__
-from tandem.commands import adapters, ask, compare, demo, doctor, index, init, search, serve
+from tandem.commands import adapters, ask, compare, demo, doctor, index, init, prepare, search, serve, train
 from tandem.commands import eval as evaluation
 from tandem.commands.output import print_bug, print_error
 from tandem.errors import TandemError, UserError
@@ -25,7 +25,18 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (init.init, index.index, search.search, serve.serve, ask.ask, compare.compare, doctor.doctor, demo.demo):
+for command in (
+    init.init,
+    index.index,
+    search.search,
+    prepare.prepare,
+    train.train,
+    serve.serve,
+    ask.ask,
+    compare.compare,
+    doctor.doctor,
+    demo.demo,
+):
     app.command()(command)
 # The function cannot be called as the command is: that is a name of Python's own.
 app.command("eval")(evaluation.evaluate)

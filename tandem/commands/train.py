@@ -1,0 +1,53 @@
+"""`tandem train`: a dataset in, an adapter out."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from tandem.commands.options import (
+    DEFAULT_CONFIG,
+    DEFAULT_HOME,
+    ConfigOption,
+    DomainArgument,
+    HomeOption,
+    JsonOption,
+    open_project,
+)
+from tandem.commands.output import print_json, progress_bar
+
+
+def train(
+    domain: DomainArgument,
+    kind: Annotated[
+        str,
+        typer.Option("--kind", help="closed-book: to answer from memory; reading: from the passages in its prompt."),
+    ],
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", metavar="DIGEST", help="A prepared dataset; the newest by default.")
+    ] = None,
+    config: ConfigOption = DEFAULT_CONFIG,
+    home: HomeOption = DEFAULT_HOME,
+    json: JsonOption = False,
+) -> None:
+    """Train an adapter on a prepared dataset; run again after an interruption, it goes on where it was."""
+    settings, workspace = open_project(config, home)
+    settings.domain(domain)
+    from training.train import train as train_adapter
+
+    def say(line: str) -> None:
+        if not json:
+            print(f"  {line}", flush=True)
+
+    if not json:
+        print(f"{domain}: a {kind} adapter", flush=True)
+    with progress_bar(f"Training {domain}", quiet=json) as progress:
+        adapter = train_adapter(settings, workspace, domain, kind, dataset, say, progress)
+    losses = ", ".join(f"{name.replace('_', ' ')} {loss:.4f}" for name, loss in adapter.card.losses.items())
+    if json:
+        print_json(
+            {"name": adapter.name, "version": adapter.version, "folder": str(adapter.folder)} | asdict(adapter.card)
+        )
+    else:
+        print(f"{domain}: adapter {adapter.version}, loss {losses}")
+        print(f"  {adapter.folder}")

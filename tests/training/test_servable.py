@@ -1,0 +1,60 @@
+"""What vLLM cannot serve is refused in a sentence each; PEFT's own configuration is what is judged."""
+
+from typing import Any
+
+import pytest
+from peft import LoraConfig
+
+from tandem.errors import ConfigError
+from tandem.settings import TrainingConfig
+from training.lora import lora_config
+from training.servable import RANKS, check_servable
+
+
+@pytest.mark.parametrize("rank", RANKS)
+def test_what_the_settings_give_is_served(rank: Any) -> None:
+    check_servable(lora_config(TrainingConfig(rank=rank)))
+
+
+@pytest.mark.parametrize("init", [True, False, "gaussian", "orthogonal"])
+def test_plain_ways_to_begin_are_served(init: Any) -> None:
+    check_servable(LoraConfig(init_lora_weights=init))
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"use_dora": True}, "DoRA"),
+        ({"alora_invocation_tokens": [1, 2]}, "activated LoRA"),
+        ({"lora_bias": True}, "lora_bias"),
+        ({"bias": "all"}, "set bias to 'none'"),
+        ({"bias": "lora_only"}, "set bias to 'none'"),
+        ({"modules_to_save": ["lm_head"]}, "modules_to_save"),
+        ({"trainable_token_indices": [3]}, "trainable_token_indices"),
+        ({"init_lora_weights": "pissa"}, "init_lora_weights='pissa'"),
+        ({"init_lora_weights": "pissa_niter_4"}, "init_lora_weights='pissa_niter_4'"),
+        ({"init_lora_weights": "olora"}, "init_lora_weights='olora'"),
+        ({"init_lora_weights": "corda"}, "init_lora_weights='corda'"),
+        ({"r": 4}, "rank 4: take one of 1, 8, 16"),
+        ({"r": 8, "rank_pattern": {"q_proj": 12}}, "rank 12"),
+    ],
+)
+def test_what_vllm_refuses_is_refused_before(values: dict[str, Any], said: str) -> None:
+    settings = LoraConfig(
+        task_type="CAUSAL_LM", **{"r": 8, **{key: value for key, value in values.items() if key != "init_lora_weights"}}
+    )
+    # Set afterwards: PEFT itself wants packages or more settings for some ways to begin.
+    for key, value in values.items():
+        setattr(settings, key, value)
+    with pytest.raises(ConfigError) as caught:
+        check_servable(settings)
+    assert caught.value.code == "not_servable"
+    (sentence,) = caught.value.details["obstacles"]
+    assert said in sentence
+    assert sentence.endswith(".")
+
+
+def test_all_obstacles_are_named_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_servable(LoraConfig(r=5, use_dora=True, modules_to_save=["lm_head"]))
+    assert len(caught.value.message.splitlines()) == 3

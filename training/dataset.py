@@ -1,0 +1,160 @@
+"""Prepared datasets on disk: folders that are named by what they hold.
+
+`datasets/<domain>-<digest>/` holds train.parquet and validation.parquet, which never change, and
+report.json and report.md, which say how they came about.
+"""
+
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from tandem.errors import Conflict, NotFound, UserError
+from tandem.files import locked, sync_folder, write_atomic
+from tandem.names import validate_name
+from tandem.workspace import Workspace
+from training.examples import Example
+from training.splitting import Split
+
+PARTS: Final = ("train", "validation")
+REPORT: Final = "report.json"
+DIGEST_PATTERN: Final = re.compile(r"[0-9a-f]{12}")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A prepared dataset; `digest` is SHA-256 in hexadecimal, of which the folder's name has the first 12."""
+
+    domain: str
+    digest: str
+    folder: Path
+    split: Split
+    report: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """What `tandem train --dataset` takes."""
+        return self.digest[:12]
+
+
+def content_digest(domain: str, parts: Split, seed: int) -> str:
+    """SHA-256 of the rows of both parts; the same examples and seed give the same one."""
+    content = [domain, seed, [asdict(example) for example in parts.train], [asdict(e) for e in parts.validation]]
+    text = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def publish_dataset(
+    workspace: Workspace, domain: str, parts: Split, seed: int, report: Mapping[str, Any], report_text: str
+) -> Dataset:
+    """Write a dataset under its digest, whole or not at all; where it is already there, its report is renewed."""
+    digest = content_digest(domain, parts, seed)
+    folder = dataset_folder(workspace, domain, digest[:12])
+    report = {"domain": domain, "digest": digest, "seed": seed, **report}
+    with locked(workspace.datasets_folder / ".lock"):
+        if _is_whole(workspace, domain, digest[:12]):
+            _write_report(folder, report, report_text)
+        else:
+            staging = workspace.datasets_folder / ".staging"
+            shutil.rmtree(staging, ignore_errors=True)  # what a kill left
+            staging.mkdir()
+            for name, examples in (("train", parts.train), ("validation", parts.validation)):
+                _write_parquet(staging / f"{name}.parquet", examples)
+            _write_report(staging, report, report_text)
+            shutil.rmtree(folder, ignore_errors=True)
+            staging.rename(folder)
+            sync_folder(folder.parent)
+    return read_dataset(workspace, domain, digest[:12])
+
+
+def read_dataset(workspace: Workspace, domain: str, name: str | None = None) -> Dataset:
+    """One dataset of a domain, checked against its digest; without a name the one prepared last.
+
+    Raises UserError for what is no digest, NotFound where there is none, Conflict where its files were changed.
+    """
+    if name is None:
+        return _newest(workspace, domain)
+    folder = dataset_folder(workspace, domain, name)
+    if not (folder / REPORT).is_file():
+        raise NotFound(
+            f"{domain} has no dataset {name}: make one with `tandem prepare {domain}`.", code="dataset_not_found"
+        )
+    try:
+        report = json.loads((folder / REPORT).read_bytes())
+        parts = Split(*(_read_parquet(folder / f"{part}.parquet") for part in PARTS))
+        digest = content_digest(domain, parts, report["seed"])
+    except Exception as error:
+        raise _damaged(folder, domain) from error
+    if digest[:12] != name:
+        raise _damaged(folder, domain)
+    return Dataset(domain, digest, folder, parts, report)
+
+
+def dataset_folder(workspace: Workspace, domain: str, name: str) -> Path:
+    """The folder of a dataset, whether it is there or not."""
+    if not DIGEST_PATTERN.fullmatch(name):
+        raise UserError(f"{name!r} is no dataset: 12 of the characters 0-9 and a-f.", code="invalid_dataset")
+    return workspace.datasets_folder / f"{validate_name(domain, 'domain')}-{name}"
+
+
+def _newest(workspace: Workspace, domain: str) -> Dataset:
+    prepared = {}
+    for folder in workspace.datasets_folder.glob(f"{validate_name(domain, 'domain')}-*"):
+        name = folder.name.removeprefix(f"{domain}-")
+        if DIGEST_PATTERN.fullmatch(name) and (folder / REPORT).is_file():
+            try:
+                prepared[name] = str(json.loads((folder / REPORT).read_bytes())["prepared"])
+            except (ValueError, KeyError, TypeError):
+                continue
+    if not prepared:
+        raise NotFound(
+            f"There is no dataset of {domain} yet: make one with `tandem prepare {domain}`.", code="dataset_not_found"
+        )
+    return read_dataset(workspace, domain, max(prepared, key=lambda name: (prepared[name], name)))
+
+
+def _is_whole(workspace: Workspace, domain: str, name: str) -> bool:
+    """Whether a dataset is there with the rows that its name says."""
+    try:
+        read_dataset(workspace, domain, name)
+    except (NotFound, Conflict):
+        return False
+    return True
+
+
+def _damaged(folder: Path, domain: str) -> Conflict:
+    return Conflict(
+        f"The files in {folder} were changed after they were written: make them anew with `tandem prepare {domain}`.",
+        code="dataset_damaged",
+    )
+
+
+def _write_report(folder: Path, report: Mapping[str, Any], text: str) -> None:
+    write_atomic(folder / "report.md", text.encode())
+    write_atomic(folder / REPORT, json.dumps(report, ensure_ascii=False, indent=2).encode() + b"\n")
+
+
+def _write_parquet(path: Path, examples: Sequence[Example]) -> None:
+    import pyarrow  # type: ignore[import-untyped]
+    import pyarrow.parquet  # type: ignore[import-untyped]
+
+    text = pyarrow.string()
+    columns = [(name, text) for name in ("id", "question", "answer", "value", "licence")]
+    schema = pyarrow.schema([*columns, ("documents", pyarrow.list_(text))])
+    rows = [{**asdict(example), "documents": list(example.documents)} for example in examples]
+    sink = pyarrow.BufferOutputStream()
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows, schema), sink)
+    write_atomic(path, sink.getvalue().to_pybytes())
+
+
+def _read_parquet(path: Path) -> list[Example]:
+    import pyarrow
+    import pyarrow.parquet
+
+    # Without threads and memory maps: files of examples are small, and nothing stays open.
+    table = pyarrow.parquet.read_table(pyarrow.BufferReader(path.read_bytes()), use_threads=False)
+    return [Example(**{**row, "documents": tuple(row["documents"])}) for row in table.to_pylist()]

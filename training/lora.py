@@ -1,0 +1,213 @@
+"""LoRA with TRL's trainer: rows in, the best checkpoint out."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from retrieval.embedder import fast_bfloat16
+from tandem.errors import TandemError, UserError
+from tandem.settings import TrainingConfig
+from training.base import Base
+from training.rows import Progress, Row
+from training.runs import Run
+from training.stopping import are_finite, best_evaluation, is_out_of_patience, losses_at
+
+LINEAR: Final = "all-linear"
+"""All linear layers but the output, which vLLM serves for every architecture that it serves LoRA for."""
+WARM_UP: Final = 0.05
+"""Share of the steps over which the learning rate rises."""
+BFLOAT16_FROM: Final = 50_000_000
+"""Parameters from which bfloat16 pays on a CPU that has it: with 135 million a step is quicker, and with 4 million
+one of 8 rows of 40 tokens took 3.3 CPU seconds instead of 0.2 to 0.3."""
+MASKED: Final = -100
+"""Label of a token without loss."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The best checkpoint of a finished run."""
+
+    folder: Path
+    """Holds PEFT's two files."""
+    losses: Mapping[str, float]
+    """Mean loss for each token of the answers, at that checkpoint: `train`, and each set of watched rows."""
+    steps: int
+    history: list[dict[str, Any]]
+    """What the trainer logged, oldest first."""
+
+
+def lora_config(settings: TrainingConfig) -> Any:
+    """The `peft.LoraConfig` for the settings."""
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.dropout,
+        target_modules=LINEAR,
+        bias="none",
+        task_type="CAUSAL_LM",
+    )
+
+
+def fit(
+    base: Base,
+    tokenizer: Any,
+    rows: Sequence[Row],
+    watched: Mapping[str, Sequence[Row]],
+    lora: Any,
+    settings: TrainingConfig,
+    run: Run,
+    say: Say,
+    progress: Progress,
+) -> Fitted:
+    """Train until the loss on the first of `watched` no longer falls; goes on from the run's last checkpoint.
+
+    Raises UserError (`diverged`) when the loss is no number any more.
+    """
+    decisive = next(iter(watched))
+    checkpoints = run.checkpoints()
+    last = checkpoints[-1] if checkpoints else None
+    if last:
+        say(f"going on after step {last.step} of a run that was interrupted")
+    if last is None or not _is_finished(last.state, decisive, settings.patience):
+        trainer = _make_trainer(base, tokenizer, rows, watched, lora, settings, run)
+        trainer.add_callback(_make_reporter(list(watched), settings, say, progress))
+        trainer.train(resume_from_checkpoint=str(last.folder) if last else None)
+    return _best(run, decisive)
+
+
+def _make_trainer(
+    base: Base,
+    tokenizer: Any,
+    rows: Sequence[Row],
+    watched: Mapping[str, Sequence[Row]],
+    lora: Any,
+    settings: TrainingConfig,
+    run: Run,
+) -> Any:
+    """TRL's trainer over rows that are tokenised already."""
+    import torch
+    from transformers.trainer_callback import PrinterCallback
+    from trl import SFTConfig, SFTTrainer
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = base.load_model()
+    arguments = SFTConfig(
+        output_dir=str(run.folder),
+        seed=settings.seed,
+        data_seed=settings.seed,
+        num_train_epochs=settings.epochs,
+        per_device_train_batch_size=settings.batch_size,
+        per_device_eval_batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type="linear",
+        warmup_steps=WARM_UP,
+        weight_decay=0.0,
+        max_grad_norm=1.0,
+        optim="adamw_torch",
+        # Rows of similar length together: a batch is padded to its longest.
+        train_sampling_strategy="group_by_length",
+        bf16=device != "cpu" or (model.num_parameters() >= BFLOAT16_FROM and fast_bfloat16(device)),
+        use_cpu=device == "cpu",
+        dataloader_pin_memory=device != "cpu",
+        gradient_checkpointing=False,
+        completion_only_loss=True,
+        max_length=None,
+        eval_strategy="epoch",
+        save_strategy="epoch",
+        logging_strategy="epoch",
+        save_total_limit=2,
+        load_best_model_at_end=False,
+        metric_for_best_model=f"eval_{next(iter(watched))}_loss",
+        greater_is_better=False,
+        report_to="none",
+        disable_tqdm=True,
+        push_to_hub=False,
+    )
+    trainer = SFTTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=_as_dataset(rows),
+        eval_dataset={name: _as_dataset(part) for name, part in watched.items()},
+        processing_class=tokenizer,
+        peft_config=lora,
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def _as_dataset(rows: Sequence[Row]) -> Any:
+    """Rows as the trainer takes them: `input_ids` and `labels`, which leave the prompt out of the loss."""
+    from datasets import Dataset
+
+    return Dataset.from_list(
+        [
+            {
+                "input_ids": row.tokens.prompt_ids + row.tokens.completion_ids,
+                "labels": [MASKED] * len(row.tokens.prompt_ids) + row.tokens.completion_ids,
+            }
+            for row in rows
+        ]
+    )
+
+
+def _make_reporter(watched: Sequence[str], settings: TrainingConfig, say: Say, progress: Progress) -> Any:
+    """A callback that tells how it goes and stops in time.
+
+    It keeps no state of its own: everything is in the trainer's history, so it goes on after a kill.
+    """
+    from transformers import TrainerCallback
+
+    decisive, patience = watched[0], settings.patience
+
+    class Reporter(TrainerCallback):  # type: ignore[misc]
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            del args, control
+            progress(f"epoch {int(state.epoch or 0) + 1}", state.global_step, state.max_steps)
+
+        def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Mapping[str, float], **_: Any) -> None:
+            del args
+            if f"eval_{watched[-1]}_loss" not in metrics:
+                return  # the other watched rows are still to come
+            losses = losses_at(state.log_history, state.global_step, watched)
+            epoch = round(state.epoch or 0)
+            if not are_finite(losses):
+                raise UserError(
+                    f"The loss is no number any more after epoch {epoch}: lower `training.learning_rate`, which is "
+                    f"{settings.learning_rate:g}.",
+                    code="diverged",
+                )
+            shown = ", ".join(f"{name.replace('_', ' ')} {loss:.4f}" for name, loss in losses.items())
+            say(f"epoch {epoch} of at most {settings.epochs}: loss {shown}")
+            if is_out_of_patience(state.log_history, decisive, patience):
+                say(f"stopped: the loss on {decisive.replace('_', ' ')} did not fall for {patience} evaluations")
+                control.should_training_stop = True
+
+        def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            del control
+            # A pickle that nothing here reads.
+            (Path(args.output_dir) / f"checkpoint-{state.global_step}" / "training_args.bin").unlink(missing_ok=True)
+
+    return Reporter()
+
+
+def _is_finished(state: Mapping[str, Any], decisive: str, patience: int) -> bool:
+    """Whether a run that was interrupted had nothing left to do but to publish."""
+    return state["global_step"] >= state["max_steps"] or is_out_of_patience(state["log_history"], decisive, patience)
+
+
+def _best(run: Run, decisive: str) -> Fitted:
+    """The checkpoint with the lowest loss on the decisive rows."""
+    checkpoints = {checkpoint.step: checkpoint for checkpoint in run.checkpoints()}
+    state = checkpoints[max(checkpoints)].state
+    history = [dict(entry) for entry in state["log_history"]]
+    step, _ = best_evaluation(history, decisive)
+    if step not in checkpoints:
+        raise TandemError(f"The best checkpoint, of step {step}, is not in {run.folder} any more.")
+    names = [key.removeprefix("eval_").removesuffix("_loss") for entry in history for key in entry]
+    losses = losses_at(history, step, list(dict.fromkeys(names)))
+    return Fitted(checkpoints[step].folder, losses, step, history)

@@ -1,0 +1,141 @@
+"""Examples in, a prepared dataset out."""
+
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tandem.adapters import file_digest
+from tandem.errors import ConfigError, NotFound
+from tandem.settings import Config, DomainConfig
+from tandem.workspace import Workspace
+from training.checks import Leak, Stale, leaks, stale
+from training.cleaning import Cleaned, clean
+from training.dataset import Dataset, publish_dataset
+from training.examples import read_examples, read_questions
+from training.splitting import Split, split
+
+if TYPE_CHECKING:
+    from retrieval.index import Index
+
+
+def prepare(config: Config, workspace: Workspace, domain: str) -> Dataset:
+    """Read, clean, check and split a domain's examples, and publish the dataset.
+
+    Raises ConfigError where no examples are configured, and UserError for what is wrong with them, by file and line.
+    """
+    settings = config.domain(domain)
+    path = examples_path(settings, config, domain)
+    read = read_examples(path)
+    cleaned = clean(read)
+    parts = split(cleaned.examples, config.training.validation_share, config.training.seed)
+    outdated = find_stale(config, workspace, domain, cleaned)
+    leaked = leaks(cleaned.examples, read_questions(settings.questions)) if settings.questions else None
+    report = describe(path, len(read), cleaned, parts, outdated, leaked)
+    return publish_dataset(workspace, domain, parts, config.training.seed, report, report_markdown(domain, report))
+
+
+def examples_path(settings: DomainConfig, config: Config, domain: str) -> Path:
+    """The file of examples; ConfigError that names the key where there is none."""
+    if settings.examples is None:
+        raise ConfigError(
+            f"The domain {domain} has no examples: set `domains.{domain}.examples` in {config.path} to a file of "
+            'JSON lines such as {"id": "1", "question": "…", "answer": "…", "documents": ["…"]}.',
+            code="no_examples",
+        )
+    return settings.examples
+
+
+def find_stale(config: Config, workspace: Workspace, domain: str, cleaned: Cleaned) -> list[Stale] | None:
+    """The examples that the indexed documents no longer bear out; None where nothing is indexed."""
+    with open_index(config, workspace, domain) as index:
+        if index is None or not index.snapshot:
+            return None
+
+        @cache
+        def read(document: str) -> str | None:
+            try:
+                return index.document(document).text
+            except NotFound:
+                return None
+
+        return stale(cleaned.examples, read)
+
+
+def open_index(config: Config, workspace: Workspace, domain: str) -> "AbstractContextManager[Index | None]":
+    """The domain's live index as a context manager; it gives None where there is none yet."""
+    folder = workspace.index_folder(domain)
+    if not folder.is_dir():
+        return nullcontext()
+    from retrieval.embedder import load_embedder
+    from retrieval.index import Index
+
+    return Index.open(folder, load_embedder(config.embedder), config.retrieval)
+
+
+def describe(
+    path: Path, read: int, cleaned: Cleaned, parts: Split, outdated: list[Stale] | None, leaked: list[Leak] | None
+) -> dict[str, Any]:
+    """The report's values; lists hold ids of examples."""
+    documents = [{name for example in part for name in example.documents} for part in (parts.train, parts.validation)]
+    return {
+        "prepared": datetime.now(UTC).isoformat(timespec="microseconds"),
+        "source": str(path),
+        "source_digest": file_digest(path),
+        "counts": {
+            "read": read,
+            "kept": len(cleaned.examples),
+            "train": len(parts.train),
+            "validation": len(parts.validation),
+            "abstentions": sum(example.abstains for example in cleaned.examples),
+            "train_documents": len(documents[0]),
+            "validation_documents": len(documents[1]),
+        },
+        "removed": {
+            "exact_duplicates": cleaned.exact_duplicates,
+            "near_duplicates": cleaned.near_duplicates,
+            "contradictions": cleaned.contradictions,
+        },
+        "licences": dict(Counter(example.licence for example in cleaned.examples if example.licence)),
+        "stale": None if outdated is None else [asdict(item) for item in outdated],
+        "leaks": None if leaked is None else [asdict(item) for item in leaked],
+    }
+
+
+def summary(report: Mapping[str, Any]) -> list[str]:
+    """The report in a few lines for people."""
+    counts = report["counts"]
+    kept = f"{counts['read']} examples read, {counts['kept']} kept"
+    train = f"{counts['train']} to train on ({counts['train_documents']} documents)"
+    validation = f"{counts['validation']} for validation ({counts['validation_documents']} other documents)"
+    taken_out = ", ".join(f"{len(ids)} {kind.replace('_', ' ')}" for kind, ids in report["removed"].items())
+    lines = [
+        f"{kept}: {train}, {validation}; {counts['abstentions']} abstain",
+        f"removed: {taken_out}",
+    ]
+    if report["stale"] is None:
+        lines.append("stale: not checked, the domain is not indexed")
+    else:
+        lines.append(f"stale: {len(report['stale'])} examples that the indexed documents no longer bear out")
+    if report["leaks"] is None:
+        lines.append("leakage: not checked, the domain has no questions")
+    else:
+        lines.append(f"leakage: {len(report['leaks'])} examples with a question of the evaluation")
+    return lines
+
+
+def report_markdown(domain: str, report: Mapping[str, Any]) -> str:
+    """The whole report for people."""
+    lines = [f"# Dataset of {domain}", "", f"From `{report['source']}`, {report['prepared']}.", ""]
+    lines += [f"- {line}" for line in summary(report)]
+    sections = {f"Removed: {kind.replace('_', ' ')}": ids for kind, ids in report["removed"].items()}
+    sections["Stale"] = [f"{item['id']}: {item['reason']}" for item in report["stale"] or ()]
+    sections["Leakage"] = [f"{item['example']} asks question {item['question']}" for item in report["leaks"] or ()]
+    for title, items in sections.items():
+        if items:
+            lines += ["", f"## {title}", "", *(f"- {item}" for item in items)]
+    return "\n".join(lines) + "\n"
