@@ -143,7 +143,7 @@ def main() -> None:
     reader = Reader(arguments.model)
     made_up = score_made_up(reader, arguments.source, arguments.questions)
     report: dict[str, Any] = {arguments.source.value: asdict(made_up), "seed": SEED}
-    if (DATA / "squad-v1.1-dev").is_dir():
+    if arguments.source is Source.HELD_OUT and (DATA / "squad-v1.1-dev").is_dir():
         report["squad_v1.1_dev"] = score_squad(reader, arguments.questions)
     print(json.dumps(report, indent=2))
 

@@ -54,7 +54,8 @@ def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["--help"]) == 0
     shown = capsys.readouterr().out
     assert all(
-        f"  {name}" in shown for name in ("init", "index", "search", "serve", "ask", "compare", "adapters", "demo")
+        f"  {name}" in shown
+        for name in ("init", "index", "prepare", "train", "serve", "ask", "compare", "eval", "adapters", "demo")
     )
 
 

@@ -40,8 +40,8 @@ class Recipe:
     weight_decay: float = 0.01
     gradient_clip: float = 1.0
     warmup_tokens: int = 100_000
-    stable_tokens: int = 4_300_000
-    decay_tokens: int = 2_900_000
+    stable_tokens: int = 7_600_000
+    decay_tokens: int = 3_600_000
     guidance_weight: float = 0.5
     stages: tuple[tuple[int, tuple[tuple[Difficulty, float], ...]], ...] = (
         (0, ((SHORT, 1.0),)),
