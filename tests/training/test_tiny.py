@@ -42,15 +42,15 @@ def scores() -> dict[Source, ReadingScore]:
 def test_it_reads_passages_of_the_kind_that_it_was_taught(scores: dict[Source, ReadingScore]) -> None:
     """Floors some points below what its card says, for texts of another machine's arithmetic."""
     score = scores[Source.TEACHING]
-    assert score.value >= 0.8
-    assert score.citation >= 0.85
-    assert score.abstention >= 0.6
-    assert score.false_abstention <= 0.12
+    assert score.value >= 0.74
+    assert score.citation >= 0.9
+    assert score.abstention >= 0.7
+    assert score.false_abstention <= 0.15
 
 
 def test_it_finds_the_passage_in_text_unlike_what_it_was_taught(scores: dict[Source, ReadingScore]) -> None:
     """Its card says how far the values themselves are from their target; this holds what is reached."""
-    score = scores[Source.HELD_OUT]
-    assert score.value >= 0.2
-    assert score.citation >= 0.8
-    assert score.abstention >= 0.55
+    for source, value in ((Source.DEVELOPMENT, 0.42), (Source.HELD_OUT, 0.24)):
+        assert scores[source].value >= value
+        assert scores[source].citation >= 0.8
+        assert scores[source].abstention >= 0.6
