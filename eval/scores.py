@@ -43,10 +43,12 @@ class Scores:
 def score(question: Question, answer: Answer, success: SuccessConfig) -> Scores:
     """The scores of an answer; one that failed is worth 0 in everything that counts."""
     failed = answer.error is not None
+    abstained = not failed and abstains(answer.text)
+    # An abstention has no form to keep; where there is an answer, giving none earns nothing for style either.
+    withheld = abstained and question.is_answerable
     correct = 0.0 if failed else is_correct(answer.text, question.answers)
-    style = 0.0 if failed else keeps_style(answer.text, [rule.pattern for rule in success.style_rules])
+    style = 0.0 if failed or withheld else keeps_style(answer.text, [rule.pattern for rule in success.style_rules])
     citation = 0.0 if failed else cites_rightly(answer.cited, question.documents)
-    abstained = float(not failed and abstains(answer.text))
     return Scores(
         success=success.correct * correct + success.style * style + success.citation * citation,
         correct=correct,
@@ -54,6 +56,6 @@ def score(question: Question, answer: Answer, success: SuccessConfig) -> Scores:
         citation=citation,
         citation_precision=citation_precision(answer.cited, question.documents),
         citation_recall=citation_recall(answer.cited, question.documents),
-        abstains_rightly=None if question.is_answerable else abstained,
-        abstains_wrongly=abstained if question.is_answerable else None,
+        abstains_rightly=None if question.is_answerable else float(abstained),
+        abstains_wrongly=float(abstained) if question.is_answerable else None,
     )
