@@ -3,7 +3,6 @@
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from serving.adapters import Adapters
@@ -20,6 +19,7 @@ from serving.targets import check_answerable
 from tandem.adapters import Adapter
 from tandem.config import Config
 from tandem.errors import UserError
+from tandem.names import base_name
 from tandem.prompt import PROMPT_HASH, Message, Passage, build_messages, clean_text, is_abstention, passage_title
 
 if TYPE_CHECKING:
@@ -150,8 +150,3 @@ def versions(config: Config, adapter: Adapter | None, found: "SearchResult | Non
         snapshot=found.snapshot if found else None,
         prompt=PROMPT_HASH,
     )
-
-
-def base_name(base_model: str) -> str:
-    """What clients see of the base model: a hub id, or a folder's name without its path."""
-    return Path(base_model).name if Path(base_model).is_absolute() else base_model

@@ -1,6 +1,7 @@
 """Names that become folders, URL segments and model names, so their alphabet is narrow."""
 
 import re
+from pathlib import Path
 from typing import Final
 
 from tandem.errors import UserError
@@ -22,3 +23,8 @@ def validate_name(name: str, what: str) -> str:
         "starting with a letter or a digit.",
         code="invalid_name",
     )
+
+
+def base_name(base_model: str) -> str:
+    """What is shown of a base model: a hub id, or a folder's name without its path."""
+    return Path(base_model).name if Path(base_model).is_absolute() else base_model

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from tandem.adapters import base_digest
 from tandem.errors import ConfigError
+from tandem.names import base_name
 
 _WANTED: Final = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.txt")
 """Files of a hub model that are fetched: no code, and no weights but safetensors."""
@@ -24,7 +25,7 @@ class Base:
     @property
     def name(self) -> str:
         """Hub id, or the name of the folder."""
-        return Path(self.reference).name if Path(self.reference).is_absolute() else self.reference
+        return base_name(self.reference)
 
     @property
     def context_tokens(self) -> int | None:

@@ -6,11 +6,11 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from serving.engine import Json
-from serving.flow import base_name
 from serving.routes.common import JsonResponse, ServicesNow
 from serving.targets import Target, no_router, parse_model
 from tandem.adapters import Adapter
 from tandem.errors import TandemError
+from tandem.names import base_name
 from tandem.variants import VARIANTS
 
 router = APIRouter()

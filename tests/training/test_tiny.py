@@ -42,10 +42,10 @@ def scores() -> dict[Source, ReadingScore]:
 def test_it_reads_passages_of_the_kind_that_it_was_taught(scores: dict[Source, ReadingScore]) -> None:
     """Floors some points below what its card says, for texts of another machine's arithmetic."""
     score = scores[Source.TEACHING]
-    assert score.value >= 0.74
+    assert score.value >= 0.8
     assert score.citation >= 0.9
     assert score.abstention >= 0.7
-    assert score.false_abstention <= 0.15
+    assert score.false_abstention <= 0.12
 
 
 def test_it_finds_the_passage_in_text_unlike_what_it_was_taught(scores: dict[Source, ReadingScore]) -> None:

@@ -1,4 +1,4 @@
-"""How well a checkpoint reads: shares of right values, citations and abstentions on a held-out generator.
+"""How well a checkpoint reads: shares of right values, citations and abstentions on a generator's lessons.
 
 The answer is taken as generated greedily: an answer token counts as right when it is the most likely one given the
 right tokens before it, so an exercise whose every token is right is one that greedy decoding answers to the letter.

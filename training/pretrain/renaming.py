@@ -15,47 +15,16 @@ from collections.abc import Collection, Iterable
 from tokenizers import Tokenizer
 
 from tandem.prompt import ABSTENTION, Passage, build_messages
+from training.pretrain.lexicon import words
 from training.pretrain.teaching import PHRASING
 
 _WORD = re.compile(r"Ġ?[A-Za-z]+")
 
 CARRYING = frozenset(
-    [
-        "is",
-        "was",
-        "were",
-        "been",
-        "am",
-        "s",
-        "long",
-        "far",
-        "high",
-        "tall",
-        "much",
-        "many",
-        "old",
-        "heavy",
-        "big",
-        "often",
-        "soon",
-        "early",
-        "late",
-        "year",
-        "day",
-        "hour",
-        "colour",
-        "year",
-        "name",
-        "where",
-        "who",
-        "whom",
-        "whose",
-        "which",
-        "what",
-        "when",
-        "why",
-        "how",
-    ]
+    words(
+        """is was were been am s long far high tall much many old heavy big often soon early late year day hour colour
+        name where who whom whose which what when why how"""
+    )
 )
 """Words beside ``Phrasing.loose_words`` that say what a question is after."""
 

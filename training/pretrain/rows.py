@@ -83,12 +83,8 @@ class RowBuilder:
     """
 
     def __init__(self, tokenizer: Tokenizer, length: int, enough: int = 0, renaming: Renaming | None = None) -> None:
-        self.tokenizer, self.length, self.enough, self.renaming = (
-            tokenizer,
-            length,
-            enough,
-            renaming or Renaming(tokenizer, 0.0, 0),
-        )
+        self.tokenizer, self.length, self.enough = tokenizer, length, enough
+        self.renaming = renaming or Renaming(tokenizer, 0.0, 0)
         self.marker = {number: tokenizer.token_to_id(f"[{number}]") for number in range(1, 17)}
 
     def rows(self, lessons: Iterable[Lesson]) -> Iterator[Row]:
@@ -118,7 +114,7 @@ class RowBuilder:
         questions = sum(len(item.question) + len(item.answer) + 30 for item in lesson.exercises)
         return int((characters + questions) / 3.4) + 60
 
-    def _prefix(self, lesson: Lesson) -> tuple[str, list[tuple[str, int]]]:
+    def _prefix(self, lesson: Lesson) -> tuple[str, list[int]]:
         """The text before the question, and where each passage's text begins in it."""
         shown = (
             None if lesson.passages is None else [Passage(passage.title, passage.text) for passage in lesson.passages]
@@ -129,7 +125,7 @@ class RowBuilder:
             at = text.index(f"[{number}] {passage.title}\n{passage.text} [{number}]", at) + len(
                 f"[{number}] {passage.title}\n"
             )
-            begins.append(("", at))
+            begins.append(at)
         return text.rstrip(" "), begins
 
     def _add(self, row: Row, lesson: Lesson, number: int) -> None:
@@ -153,7 +149,7 @@ class RowBuilder:
             row.extend(question + answer, len(context), number, branch, weights)
             row.exercises.append((at, at + len(answer), item))
             if item.number is not None:
-                self._add_sources(row, item, at, answer, starts, begins[item.number - 1][1], base, context)
+                self._add_sources(row, item, at, answer, starts, begins[item.number - 1], base, context)
         names = self.renaming.draw(row.tokens[base:], self.tokenizer.encode(lesson.system_prompt).ids)
         if names:
             row.tokens[base:] = [names.get(token, token) for token in row.tokens[base:]]
