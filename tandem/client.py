@@ -26,7 +26,8 @@ def post(url: str, route: str, body: dict[str, Any], api_key: str | None, timeou
         with _opener(url).open(request, timeout=timeout_seconds) as response:
             return json_object(response.read(), url)
     except urllib.error.HTTPError as error:
-        raise refusal(error.code, error.read(), dict(error.headers), url) from error
+        headers = {name.title(): value for name, value in error.headers.items()}
+        raise refusal(error.code, error.read(), headers, url) from error
     except TimeoutError as error:
         raise Unavailable(f"{url} did not answer within {timeout_seconds:.0f} s; try --timeout.") from error
     except (OSError, http.client.HTTPException) as error:
