@@ -1,4 +1,4 @@
-"""`tandem demo`: the main job on the sample domain, done with the commands that a user would type."""
+"""`tandem demo`: the whole loop on the sample domain, done with the commands that a user would type."""
 
 import json as json_module
 import os
@@ -8,22 +8,32 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from tandem.client import post
 from tandem.errors import TandemError, UserError
 
 CONFIGURATION: Final = Path(__file__).resolve().parent.parent / "examples" / "helpdesk" / "tandem.yaml"
 DOMAIN: Final = "helpdesk"
+NEW_EDITION: Final = CONFIGURATION.with_name("documents-v2")
 STARTUP_SECONDS: Final = 300.0
 STOP_SECONDS: Final = 45.0
+ANSWER_SECONDS: Final = 120.0
+READERS: Final = 4
+"""Questions in flight while an adapter is swapped."""
+EVALUATION_CONCURRENCY: Final = 16
+"""Questions in flight during the evaluation: what the engine works on at once by default."""
 
 
 def run(keep: bool, home: Path | None, json: bool) -> int:
-    """Index the sample domain, serve it, ask three questions with an answer and one without.
+    """Index, train, index the new edition, serve, swap under load, evaluate, and show answers side by side.
 
     `home` None takes a temporary workspace, removed at the end unless `keep` leaves the server running. Returns the
     exit status. Raises UserError when the sample domain is not there, TandemError when a step fails.
@@ -52,21 +62,42 @@ def demo_questions(path: Path) -> list[dict[str, Any]]:
 
 
 def _demo(demo: "Demo", keep: bool) -> dict[str, Any]:
-    """The demo whole: index, serve, ask, and how to go on."""
-    demo.say(demo.command("index", DOMAIN, *demo.project).rstrip())
+    """The demo whole."""
+    questions = demo_questions(CONFIGURATION.with_name("questions.jsonl"))
+    demo.title("Spring: the handbook, and examples of how the house answers")
+    demo.command("index", DOMAIN)
+    demo.command("prepare", DOMAIN)
+    memory, reading = demo.train("closed-book"), demo.train("reading")
+    demo.title("Autumn: a new edition of the handbook")
+    demo.command("index", DOMAIN, os.path.relpath(NEW_EDITION), "--replace")
+    stale = demo.stale_examples()
+    demo.title("Serve, and put the adapters live while questions are being asked")
     with demo.server(keep) as url:
-        answers = []
-        for row in demo_questions(CONFIGURATION.with_name("questions.jsonl")):
-            answers.append({"question": row["question"], "expected": row["answers"], **demo.ask(row, url)})
-        ask = f'.venv/bin/tandem ask {DOMAIN} "YOUR QUESTION" --url {url}'
-        serve = f".venv/bin/tandem serve --config {shlex.quote(os.path.relpath(CONFIGURATION))}"
+        demo.swap(memory, "finetuned", url)
+        demo.swap(memory, "hybrid", url)
+        asked = demo.swap_under_load(reading, memory, url, [row["question"] for row in questions])
+        demo.title("Which way is best?")
+        verdict = demo.evaluate(url)
+        demo.title("The same question, every way")
+        for row in questions:
+            expected = " or ".join(row["answers"]) or "nothing: no document says it"
+            demo.command("compare", DOMAIN, row["question"], "--url", url, project=False)
+            demo.say(f"(the handbook says {expected})")
+        ask = f'.venv/bin/tandem ask {DOMAIN} "YOUR QUESTION"'
         if keep:
-            demo.say(f"\nThe server goes on (process {demo.server_process}). Ask your own:\n  {ask}")
+            demo.say(f"\nThe server goes on (process {demo.server_process}). Ask your own:\n  {ask} --url {url}")
             demo.say(f"Stop it with:\n  kill {demo.server_process}")
         else:
-            own = f'.venv/bin/tandem ask {DOMAIN} "YOUR QUESTION"'
-            demo.say(f"\nAsk your own, in two terminals:\n  make serve          # or: {serve}\n  {own}")
-    return {"answers": answers, "url": url if keep else None, "home": str(demo.workspace)}
+            serve = f".venv/bin/tandem serve --config {shlex.quote(os.path.relpath(CONFIGURATION))}"
+            demo.say(f"\nAsk your own, in two terminals:\n  make serve          # or: {serve}\n  {ask}")
+    return {
+        "adapters": {"finetuned": memory, "hybrid": reading},
+        "stale": stale,
+        "swap": asked,
+        "verdict": verdict,
+        "url": url if keep else None,
+        "home": str(demo.workspace),
+    }
 
 
 class Demo:
@@ -81,34 +112,77 @@ class Demo:
         if not self.quiet:
             print(text, flush=True)
 
-    def command(self, *arguments: str) -> str:
-        """Show one command, run it to its end, and return its output."""
-        self._show(arguments)
-        done = subprocess.run(_tandem(*arguments), stdout=subprocess.PIPE, text=True)
-        if done.returncode:
-            raise TandemError(f"`tandem {arguments[0]}` failed with status {done.returncode}; its message is above.")
-        return done.stdout
+    def title(self, text: str) -> None:
+        self.say(f"\n== {text}")
 
-    def ask(self, row: dict[str, Any], url: str) -> dict[str, Any]:
-        """Ask one question, show answer and citations beside what the handbook says."""
-        answer: dict[str, Any] = json_module.loads(self.command("ask", DOMAIN, row["question"], "--url", url, "--json"))
-        self.say(f"  {answer['answer']}")
-        for citation in answer["citations"]:
-            self.say(f"    [{citation['marker']}] {citation['document']}: “{' '.join(citation['quote'].split())}”")
-        expected = " or ".join(row["answers"]) or "nothing: no document says it"
-        self.say(f"    (the handbook says {expected}; {answer['timings_ms']['total']:.0f} ms)")
-        return answer
+    def command(self, *arguments: str, project: bool = True) -> None:
+        """Show one command and run it to its end; what it prints is shown as it comes."""
+        self._show(arguments, project)
+        output = subprocess.DEVNULL if self.quiet else None
+        self._check(arguments, subprocess.run(_tandem(*arguments, *(self.project if project else ())), stdout=output))
+
+    def result(self, *arguments: str, project: bool = True) -> dict[str, Any]:
+        """What one command gives as JSON; nothing is shown."""
+        given = (*arguments, *(self.project if project else ()), "--json")
+        done = subprocess.run(_tandem(*given), stdout=subprocess.PIPE, text=True)
+        self._check(arguments, done)
+        parsed: dict[str, Any] = json_module.loads(done.stdout)
+        return parsed
+
+    def train(self, kind: str) -> str:
+        """Train one adapter of the sample domain; its version."""
+        self.command("train", DOMAIN, "--kind", kind)
+        adapters = self.result("adapters", "list", DOMAIN)["adapters"]
+        return next(adapter["version"] for adapter in reversed(adapters) if adapter["kind"] == kind)
+
+    def stale_examples(self) -> int:
+        """How many examples the indexed documents no longer bear out, and say so."""
+        self._show(("prepare", DOMAIN))
+        report = self.result("prepare", DOMAIN)
+        self.say(f"  stale: {len(report['stale'])} examples that the indexed documents no longer bear out")
+        return len(report["stale"])
+
+    def swap(self, version: str, variant: str, url: str, expected: str | None = None) -> None:
+        """Put an adapter live."""
+        known = () if expected is None else ("--expected", expected)
+        self.command(
+            "adapters", "swap", DOMAIN, version, "--variant", variant, *known, "--url", url, project=False
+        )
+
+    def swap_under_load(self, version: str, expected: str, url: str, questions: Sequence[str]) -> dict[str, Any]:
+        """Swap the hybrid variant while readers ask it; how many answers each version gave, and how many failed."""
+        readers = Readers(url, questions)
+        with readers.asking():
+            readers.wait_for(READERS)
+            self.swap(version, "hybrid", url, expected)
+            readers.wait_for(READERS)
+        by_version = ", ".join(f"{count} from {name}" for name, count in readers.answered.items())
+        self.say(f"  {READERS} readers asked meanwhile: {by_version}, {len(readers.failed)} failed")
+        for message in readers.failed[:1]:
+            self.say(f"  the first failure: {message}")
+        return {"answered": dict(readers.answered), "failed": len(readers.failed)}
+
+    def evaluate(self, url: str) -> dict[str, Any]:
+        """Compare all variants on the test questions; the recommendation and every variant's mean success."""
+        self.command("eval", DOMAIN, "--concurrency", str(EVALUATION_CONCURRENCY), "--url", url)
+        newest = max((self.workspace / "verdicts").glob("*/verdict.json"), key=lambda path: path.stat().st_mtime)
+        verdict = json_module.loads(newest.read_bytes())
+        return {"recommendation": verdict["recommendation"], "folder": str(newest.parent)}
 
     @contextmanager
     def server(self, keep: bool) -> Iterator[str]:
         """A running `tandem serve` on a free port; stopped at the end unless `keep` and all went well."""
-        arguments = ("serve", *self.project, "--port", "0")
+        arguments = ("serve", "--port", "0")
         self._show(arguments)
         log = self.workspace / "logs" / "serve.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("wb") as output:
             process = subprocess.Popen(
-                _tandem(*arguments), stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True
+                _tandem(*arguments, *self.project),
+                stdout=output,
+                stderr=output,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
             )
         self.server_process, finished = process.pid, False
         try:
@@ -121,11 +195,63 @@ class Demo:
             if not (keep and finished):
                 _stop(process)
 
-    def _show(self, arguments: tuple[str, ...]) -> None:
-        shown = [argument for argument in arguments if argument not in self.project and argument != "--json"]
-        if "--config" in arguments:
-            shown += ["--config", os.path.relpath(CONFIGURATION)]
+    def _show(self, arguments: Sequence[str], project: bool = True) -> None:
+        shown = [*arguments, *(("--config", os.path.relpath(CONFIGURATION)) if project else ())]
         self.say(f"\n$ tandem {shlex.join(shown)}")
+
+    def _check(self, arguments: Sequence[str], done: "subprocess.CompletedProcess[Any]") -> None:
+        if done.returncode:
+            raise TandemError(f"`tandem {arguments[0]}` failed with status {done.returncode}; its message is above.")
+
+
+@dataclass
+class Readers:
+    """Threads that ask the hybrid variant one question after another."""
+
+    url: str
+    questions: Sequence[str]
+    answered: Counter[str] = field(default_factory=Counter)
+    """Answers by the adapter version that they report."""
+    failed: list[str] = field(default_factory=list)
+    _changed: threading.Condition = field(default_factory=threading.Condition)
+    _ended: bool = False
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """The readers ask while the context lasts; it ends when their last answers are there."""
+        threads = [threading.Thread(target=self._ask, args=(number,)) for number in range(READERS)]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            self._ended = True
+            for thread in threads:
+                thread.join()
+
+    def wait_for(self, more: int) -> None:
+        """Return once so many more questions have been answered or have failed."""
+        with self._changed:
+            enough = self._count() + more
+            self._changed.wait_for(lambda: self._count() >= enough, ANSWER_SECONDS)
+
+    def _ask(self, number: int) -> None:
+        while not self._ended:
+            body = {"domain": DOMAIN, "variant": "hybrid", "question": self.questions[number % len(self.questions)]}
+            number += 1
+            try:
+                version = post(self.url, "/v1/ask", body, None, ANSWER_SECONDS)["versions"]["adapter"]
+            except (TandemError, KeyError) as error:
+                with self._changed:
+                    self.failed.append(str(error))
+                    self._changed.notify_all()
+            else:
+                with self._changed:
+                    self.answered[version] += 1
+                    self._changed.notify_all()
+
+    def _count(self) -> int:
+        return self.answered.total() + len(self.failed)
 
 
 def _tandem(*arguments: str) -> list[str]:

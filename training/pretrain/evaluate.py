@@ -51,17 +51,16 @@ class Source(StrEnum):
 
 
 GENERATORS: dict[Source, tuple[Lexicon, Phrasing]] = {
-    Source.TEACHING: (teaching.LEXICON, teaching.PHRASING),
+    Source.TEACHING: (teaching.LEXICON, teaching.WIDE_PHRASING),
     Source.DEVELOPMENT: (development.LEXICON, development.PHRASING),
     Source.HELD_OUT: (held_out.LEXICON, held_out.PHRASING),
 }
 UNTAUGHT_WORDS = development.LEXICON.closed_words | held_out.LEXICON.closed_words
 
 
-def writer(source: Source, seed: int, lexicon: Lexicon | None = None) -> LessonWriter:
-    """Lessons of a generator; ``lexicon`` takes the place of its own."""
-    own, phrasing = GENERATORS[source]
-    return LessonWriter(lexicon or own, phrasing, seed)
+def writer(source: Source, seed: int) -> LessonWriter:
+    """Lessons of a generator."""
+    return LessonWriter(*GENERATORS[source], seed)
 
 
 @torch.no_grad()

@@ -6,7 +6,12 @@ what the attribute is; ``value`` names the kind of value that fits it (see ``wor
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
 
 from training.pretrain.lexicon import phrases
 
@@ -35,7 +40,7 @@ class Phrasing:
     fillers: tuple[str, ...]
     personas: tuple[str, ...]
     patterns: tuple[Relation, ...] = ()
-    """Relations for any verb: ``{w}`` is the verb, ``{p}`` a preposition, ``{j}`` an adjective."""
+    """Relations for any verb: ``{w}`` is the verb, ``{p}`` a preposition, ``{j}`` an adjective, ``{n}`` a noun."""
     openers: tuple[str, ...] = ()
     """What may stand before a sentence; ``{n}`` and ``{j}`` are any noun and adjective, ``{e}`` any name."""
     closers: tuple[str, ...] = ()
@@ -45,6 +50,24 @@ class Phrasing:
     copulas: tuple[str, ...] = ()
     """Words between an attribute and its value, for sentences with any other words in them."""
     loose_words: tuple[str, ...] = ()
+
+    def joined(self, others: Iterable[Phrasing]) -> Phrasing:
+        """These frames and those of the others, in their order."""
+        parts = (self, *others)
+        return Phrasing(*(tuple(item for part in parts for item in getattr(part, field.name)) for field in fields(self)))
+
+
+def read_phrasing(path: Path) -> Phrasing:
+    """The frames of a YAML file whose keys are the fields of ``Phrasing``; relations are mappings of their own fields."""
+    given: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    related = {
+        group: tuple(
+            Relation(item["label"], item["value"], tuple(item["statements"]), tuple(item["questions"]))
+            for item in given.pop(group)
+        )
+        for group in ("relations", "patterns")
+    }
+    return Phrasing(**related, **{group: tuple(frames) for group, frames in given.items()})
 
 
 def relation(label: str, value: str, statements: str, questions: str) -> Relation:

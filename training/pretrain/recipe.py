@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from training.pretrain.lessons import Difficulty
 from training.pretrain.model import Shape
@@ -11,6 +11,10 @@ SHORT = Difficulty(passages=(1, 2), facts=(2, 4), fillers=(0, 0), exercises=8, a
 MIDDLE = Difficulty(passages=(2, 4), facts=(2, 4), fillers=(0, 1), exercises=12, absent=0.18, styled=0.1, closed=0.03)
 FULL = Difficulty(passages=(3, 5), facts=(2, 5), fillers=(0, 2), exercises=14, absent=0.26, styled=0.12, closed=0.03)
 LONG = Difficulty(passages=(4, 5), facts=(3, 6), fillers=(1, 4), exercises=16, absent=0.26, styled=0.12, closed=0.02)
+LATE = replace(FULL, absent=0.18)
+LATE_LONG = replace(LONG, absent=0.18, exercises=20)
+
+WIDE_FROM_TOKENS = 12_769_000
 
 
 @dataclass(frozen=True)
@@ -40,14 +44,17 @@ class Recipe:
     weight_decay: float = 0.01
     gradient_clip: float = 1.0
     warmup_tokens: int = 100_000
-    stable_tokens: int = 7_600_000
-    decay_tokens: int = 3_600_000
+    stable_tokens: int = 16_600_000
+    decay_tokens: int = 4_200_000
+    wide_from_tokens: int = WIDE_FROM_TOKENS
+    """From so many tokens on, lessons are written with ``teaching.WIDE_PHRASING``."""
     guidance_weight: float = 0.5
     stages: tuple[tuple[int, tuple[tuple[Difficulty, float], ...]], ...] = (
         (0, ((SHORT, 1.0),)),
         (600_000, ((SHORT, 0.6), (MIDDLE, 0.4))),
         (1_500_000, ((SHORT, 0.25), (MIDDLE, 0.5), (FULL, 0.25))),
         (3_000_000, ((SHORT, 0.1), (MIDDLE, 0.35), (FULL, 0.45), (LONG, 0.1))),
+        (WIDE_FROM_TOKENS, ((SHORT, 0.05), (MIDDLE, 0.3), (LATE, 0.45), (LATE_LONG, 0.2))),
     )
     """From so many tokens on, lessons of these difficulties with these weights."""
 

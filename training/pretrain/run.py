@@ -24,8 +24,8 @@ from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
 
 from tandem.prompt import Passage, build_context
 from training.pretrain import teaching
-from training.pretrain.evaluate import UNTAUGHT_WORDS, Source, quick_score, writer
-from training.pretrain.lessons import Lesson
+from training.pretrain.evaluate import UNTAUGHT_WORDS, Source, quick_score
+from training.pretrain.lessons import Lesson, LessonWriter
 from training.pretrain.lexicon import Lexicon
 from training.pretrain.model import READING, build_model, hidden_states
 from training.pretrain.muon import Muon
@@ -39,7 +39,7 @@ STEPS_BETWEEN_CHECKPOINTS = 100
 
 def tokenizer_texts(recipe: Recipe) -> Iterator[str]:
     """What the tokenizer is trained on: passages, questions and answers, and plain sentences of listed words."""
-    source = writer(Source.TEACHING, recipe.seed)
+    source = LessonWriter(teaching.LEXICON, teaching.PHRASING, recipe.seed)
     for index in range(recipe.tokenizer_lessons):
         lesson = source.write(MIDDLE if index % 2 else FULL)
         shown = build_context([Passage(passage.title, passage.text) for passage in lesson.passages or ()])
@@ -55,7 +55,8 @@ def step_seed(recipe: Recipe, step: int, rank: int) -> int:
 def step_lessons(recipe: Recipe, lexicon: Lexicon, step: int, tokens: int, rank: int) -> Iterator[Lesson]:
     """The endless lessons of one worker's step."""
     seed = step_seed(recipe, step, rank)
-    source, draw = writer(Source.TEACHING, seed, lexicon), random.Random(seed)
+    phrasing = teaching.PHRASING if tokens < recipe.wide_from_tokens else teaching.WIDE_PHRASING
+    source, draw = LessonWriter(lexicon, phrasing, seed), random.Random(seed)
     mix = recipe.difficulties(tokens)
     while True:
         (difficulty,) = draw.choices([item for item, _ in mix], [weight for _, weight in mix])

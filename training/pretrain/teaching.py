@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from training.pretrain.lexicon import Lexicon, phrases, words
-from training.pretrain.phrasing import Phrasing, lines, relation
+from training.pretrain.phrasing import Phrasing, lines, read_phrasing, relation
 
 LEXICON = Lexicon(
     onsets=words(
@@ -966,3 +968,7 @@ PHRASING = Phrasing(
         whole, whose, why, will, with, within, without, word, would, year, yes, yet, you, your"""
     ),
 )
+
+FRAMES = Path(__file__).parent / "frames"
+WIDE_PHRASING = PHRASING.joined(read_phrasing(path) for path in sorted(FRAMES.glob("*.yaml")))
+"""What the later part of a run is taught with: several times as many frames."""

@@ -223,14 +223,15 @@ class World:
         return draw.choice(self.lexicon.attributes), None
 
     def made_up_relation(self) -> Relation:
-        """A pattern with a verb, a preposition and an adjective filled in."""
+        """A pattern with a verb, a preposition, an adjective and a noun filled in."""
         draw, pattern = self.draw, self.draw.choice(self.phrasing.patterns)
         verb = self.word(self.lexicon.verbs)
         adjective = self.word(self.lexicon.adjectives)
         preposition = draw.choice(("on", "at", "with", "for", "about", "over", "into", "to", "from", "under"))
+        noun = self.word(self.lexicon.nouns) if "{n}" in pattern.statements[0] else ""
 
         def fill(frame: str) -> str:
-            return inflected(frame, verb).replace("{p}", preposition).replace("{j}", adjective)
+            return inflected(frame, verb).replace("{p}", preposition).replace("{j}", adjective).replace("{n}", noun)
 
         return Relation(
             fill(pattern.label),
