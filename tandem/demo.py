@@ -67,7 +67,7 @@ def _demo(demo: "Demo", keep: bool) -> dict[str, Any]:
     demo.title("Spring: the handbook, and examples of how the house answers")
     demo.command("index", DOMAIN)
     demo.command("prepare", DOMAIN)
-    memory, reading = demo.train("closed-book"), demo.train("reading")
+    memory, reading = demo.train_both()
     demo.title("Autumn: a new edition of the handbook")
     demo.command("index", DOMAIN, os.path.relpath(NEW_EDITION), "--replace")
     stale = demo.stale_examples()
@@ -129,11 +129,32 @@ class Demo:
         parsed: dict[str, Any] = json_module.loads(done.stdout)
         return parsed
 
-    def train(self, kind: str) -> str:
-        """Train one adapter of the sample domain; its version."""
-        self.command("train", DOMAIN, "--kind", kind)
+    def train_both(self) -> tuple[str, str]:
+        """Train an adapter of each kind at the same time, on half of the cores each; their versions."""
+        commands = {kind: ("train", DOMAIN, "--kind", kind) for kind in ("closed-book", "reading")}
+        half = max(1, len(os.sched_getaffinity(0)) // 2)
+        environment = {**os.environ, "OMP_NUM_THREADS": str(half)}
+        for arguments in commands.values():
+            self._show(arguments)
+        with tempfile.TemporaryFile("w+") as kept:
+            outputs = {"closed-book": kept, "reading": subprocess.DEVNULL if self.quiet else None}
+            running = {
+                kind: subprocess.Popen(_tandem(*arguments, *self.project), stdout=outputs[kind], env=environment)
+                for kind, arguments in commands.items()
+            }
+            try:
+                for kind in ("reading", "closed-book"):
+                    running[kind].wait()
+                    self._check(commands[kind], running[kind])
+            finally:
+                for process in running.values():
+                    process.kill()
+                    process.wait()
+            kept.seek(0)
+            self.say(kept.read().rstrip())
         adapters = self.result("adapters", "list", DOMAIN)["adapters"]
-        return next(adapter["version"] for adapter in reversed(adapters) if adapter["kind"] == kind)
+        newest = {adapter["kind"]: adapter["version"] for adapter in adapters}
+        return newest["closed-book"], newest["reading"]
 
     def stale_examples(self) -> int:
         """How many examples the indexed documents no longer bear out, and say so."""
@@ -145,9 +166,7 @@ class Demo:
     def swap(self, version: str, variant: str, url: str, expected: str | None = None) -> None:
         """Put an adapter live."""
         known = () if expected is None else ("--expected", expected)
-        self.command(
-            "adapters", "swap", DOMAIN, version, "--variant", variant, *known, "--url", url, project=False
-        )
+        self.command("adapters", "swap", DOMAIN, version, "--variant", variant, *known, "--url", url, project=False)
 
     def swap_under_load(self, version: str, expected: str, url: str, questions: Sequence[str]) -> dict[str, Any]:
         """Swap the hybrid variant while readers ask it; how many answers each version gave, and how many failed."""
@@ -199,7 +218,9 @@ class Demo:
         shown = [*arguments, *(("--config", os.path.relpath(CONFIGURATION)) if project else ())]
         self.say(f"\n$ tandem {shlex.join(shown)}")
 
-    def _check(self, arguments: Sequence[str], done: "subprocess.CompletedProcess[Any]") -> None:
+    def _check(
+        self, arguments: Sequence[str], done: "subprocess.CompletedProcess[Any] | subprocess.Popen[Any]"
+    ) -> None:
         if done.returncode:
             raise TandemError(f"`tandem {arguments[0]}` failed with status {done.returncode}; its message is above.")
 

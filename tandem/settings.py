@@ -89,8 +89,20 @@ class SuccessConfig(Section):
         return self
 
 
+class TrainingOverrides(Section):
+    """What is different for one kind of adapter; null takes the value that holds for both."""
+
+    rank: AdapterRank | None = None
+    alpha: PositiveInt | None = None
+    dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
+    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    batch_size: PositiveInt | None = None
+    epochs: PositiveInt | None = None
+    patience: PositiveInt | None = None
+
+
 class TrainingConfig(Section):
-    """How adapters are trained; the defaults are those of the sample domain."""
+    """How adapters are trained."""
 
     rank: AdapterRank = 16
     """Rank of the adapter's matrices: what vLLM can serve."""
@@ -111,6 +123,21 @@ class TrainingConfig(Section):
     without_right_passage: Annotated[float, Field(ge=0, lt=1)] = 0.2
     """Share of a reading adapter's rows whose right passage is left out; their answer is the abstention."""
     seed: Annotated[int, Field(ge=0, strict=True)] = 20261122
+    closed_book: TrainingOverrides = Field(default_factory=TrainingOverrides)
+    """What is different for adapters that answer from memory."""
+    reading: TrainingOverrides = Field(default_factory=TrainingOverrides)
+    """What is different for adapters that answer from passages."""
+
+    def for_kind(self, kind: str) -> Self:
+        """The settings that hold for one kind of adapter, `closed-book` or `reading`, with no overrides left."""
+        overrides: TrainingOverrides = getattr(self, kind.replace("-", "_"))
+        nothing = {"closed_book": TrainingOverrides(), "reading": TrainingOverrides()}
+        return self.model_copy(update=nothing | overrides.model_dump(exclude_none=True))
+
+    @property
+    def highest_rank(self) -> int:
+        """Of the ranks of both kinds of adapter."""
+        return max(self.rank, self.closed_book.rank or self.rank, self.reading.rank or self.rank)
 
 
 class DomainConfig(Section):
@@ -151,7 +178,7 @@ class EngineConfig(Section):
     max_adapters_in_memory: PositiveInt = 16
     """Adapters that the engine keeps at hand; at least `max_adapters`."""
     max_adapter_rank: AdapterRank | None = None
-    """Highest rank of an adapter, which memory and work grow with; null takes `training.rank`."""
+    """Highest rank of an adapter, which memory and work grow with; null takes that of `training`."""
     start_method: Literal["auto", "fork", "spawn"] = "auto"
     """How vLLM makes its processes; auto forks on CPU (ready in half the time) and spawns with a GPU."""
     extra_args: list[str] = Field(default_factory=list)
@@ -239,7 +266,7 @@ class Config(Section):
     @property
     def max_adapter_rank(self) -> int:
         """The highest rank of an adapter that the engine is started for."""
-        return self.engine.max_adapter_rank or self.training.rank
+        return self.engine.max_adapter_rank or self.training.highest_rank
 
     def domain(self, name: str) -> DomainConfig:
         """The domain called `name`; NotFound, which lists the others, when there is none."""

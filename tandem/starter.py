@@ -45,6 +45,21 @@ domains:
 #   dense_weight: 1.0           # search by meaning
 #   lexical_weight: 1.0         # search by words
 
+# training:
+#   rank: 16                    # of the adapter's matrices: 1, 8, 16, 32, 64 ...
+#   alpha: 32                   # its output is multiplied by alpha / rank
+#   dropout: 0.0
+#   learning_rate: 0.001
+#   batch_size: 8               # examples of one step
+#   epochs: 6                   # at most: training stops when the watched loss no longer falls
+#   patience: 2                 # evaluations without a better loss after which it stops
+#   validation_share: 0.1       # of the examples, by document
+#   distractors: 3              # passages beside the right one, for adapters that read
+#   without_right_passage: 0.2  # share of their rows whose answer is the abstention
+#   seed: 20261122
+#   closed_book: {{}}             # what is different for adapters that answer from memory
+#   reading: {{}}                 # and for those that answer from passages
+
 # serving:
 #   max_body_bytes: 10000000
 #   max_answer_tokens: 96       # when the client names none

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
 from tandem.adapters import Adapter, AdapterCard, Kind
 from tandem.errors import NotFound, UserError
@@ -22,6 +22,8 @@ from training.tokens import ChatTokens
 from training.watching import Watched, watch_closed_book, watch_reading
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
+OVERRIDES: Final = {kind.replace("-", "_") for kind in KINDS}
+"""Settings of one kind alone, which are applied before anything else is done."""
 
 Say = Callable[[str], None]
 
@@ -55,6 +57,7 @@ def train(
     anything long begins.
     """
     kind = check_kind(kind)
+    config = config.model_copy(update={"training": config.training.for_kind(kind)})
     dataset = find_dataset(config, workspace, domain, dataset_name)
     if kind == "reading":
         require_index(workspace, domain)
@@ -156,7 +159,7 @@ def describe(config: Config, kind: Kind, material: Material) -> dict[str, Any]:
         "kind": kind,
         "dataset": material.dataset.digest,
         "base": [material.base.reference, material.base.digest],
-        "training": config.training.model_dump(),
+        "training": config.training.model_dump(exclude=OVERRIDES),
         "train": [asdict(row.tokens) for row in material.train],
         "watched": {name: [asdict(row.tokens) for row in rows] for name, rows in material.watched.items()},
     }
@@ -165,7 +168,7 @@ def describe(config: Config, kind: Kind, material: Material) -> dict[str, Any]:
 def hyperparameters(config: Config, kind: Kind, material: Material, steps: int) -> dict[str, Any]:
     """What the card says about how it was trained."""
     found: dict[str, Any] = {
-        **config.training.model_dump(),
+        **config.training.model_dump(exclude=OVERRIDES),
         "steps": steps,
         "rows": len(material.train),
         "watched": {name: len(rows) for name, rows in material.watched.items()},

@@ -194,7 +194,7 @@ def test_the_starter_shows_every_key_with_its_default(tmp_path: Path) -> None:
     (tmp_path / "tandem.yaml").write_text("\n".join(lines))
     config = load_config(tmp_path / "tandem.yaml")
     default = Config.model_validate({"base_model": "a/b", "domains": {"example": {}}})
-    for section in ("engine", "retrieval", "serving"):
+    for section in ("engine", "retrieval", "training", "serving"):
         assert getattr(config, section) == getattr(default, section)
         assert getattr(config, section).model_fields_set == set(type(getattr(default, section)).model_fields)
     assert config.domains["example"].model_fields_set == {"documents", "examples", "questions", "system_prompt"}
@@ -226,3 +226,13 @@ def test_a_style_rule_that_is_no_pattern_and_an_unknown_key_of_it_are_named_by_l
         load_config(path)
     assert "is no regular expression" in caught.value.message
     assert ":10: unknown key `patern`" in caught.value.message
+
+
+def test_each_kind_of_adapter_has_its_own_settings_where_they_are_given_and_the_common_ones_elsewhere() -> None:
+    given = {"epochs": 4, "closed_book": {"rank": 64, "epochs": 9}, "reading": {"learning_rate": 0.002}}
+    config = Config.model_validate({"base_model": "a/b", "domains": {"one": {}}, "training": given})
+    closed_book, reading = config.training.for_kind("closed-book"), config.training.for_kind("reading")
+    assert (closed_book.rank, closed_book.epochs, closed_book.learning_rate) == (64, 9, 0.001)
+    assert (reading.rank, reading.epochs, reading.learning_rate) == (16, 4, 0.002)
+    assert closed_book.for_kind("closed-book") == closed_book
+    assert config.max_adapter_rank == 64

@@ -1,22 +1,23 @@
-"""The demo: which questions it asks, and that it really answers them."""
+"""The demo: which questions it asks, that its readers count truly, and that it really goes round the whole loop."""
 
 import json
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from tandem.demo import CONFIGURATION, demo_questions, run
+from tandem.demo import CONFIGURATION, READERS, Readers, demo_questions, run
 from tandem.errors import UserError
 
 QUESTIONS = CONFIGURATION.with_name("questions.jsonl")
 
 
-def test_the_demo_asks_about_three_different_documents_and_once_what_none_says() -> None:
+def test_the_demo_shows_what_changed_what_no_example_touches_and_what_no_document_says() -> None:
     rows = demo_questions(QUESTIONS)
-    assert len({document for row in rows for document in row["documents"]}) == 3
-    assert [bool(row["answers"]) for row in rows] == [True, True, True, False]
+    assert [row["group"]["kind"] for row in rows] == ["changed", "uncovered", "unanswerable"]
     assert {row["split"] for row in rows} == {"test"}
 
 
@@ -28,18 +29,59 @@ def test_without_the_sample_domain_the_demo_says_where_it_looked(
         run(keep=False, home=None, json=False)
 
 
+def test_readers_count_answers_by_version_and_failures() -> None:
+    calls = threading.Lock()
+    given = 0
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            nonlocal given
+            with calls:
+                given += 1
+                number = given
+            self.rfile.read(int(self.headers["Content-Length"]))
+            status, body = 200, {"versions": {"adapter": "old" if number <= READERS else "new"}}
+            if number == READERS + 1:
+                status, body = 503, {"error": {"message": "The engine is away.", "code": "engine_away"}}
+            data = json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    serving = threading.Thread(target=server.serve_forever)
+    serving.start()
+    try:
+        readers = Readers(f"http://127.0.0.1:{server.server_port}", ["How long?", "How much?"])
+        with readers.asking():
+            readers.wait_for(2 * READERS + 1)
+    finally:
+        server.shutdown()
+        serving.join()
+        server.server_close()
+    assert readers.answered["old"] == READERS
+    assert readers.answered["new"] >= READERS
+    assert readers.answered.total() + len(readers.failed) == given
+    assert len(readers.failed) == 1
+
+
 @pytest.mark.slow
-def test_the_demo_answers_with_quotes_from_the_documents_and_leaves_nothing_running(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tandem.cli", "demo", "--json", "--home", str(tmp_path / "home")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=True)
+def test_the_demo_goes_round_the_whole_loop_and_leaves_nothing_running(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    command = [sys.executable, "-m", "tandem.cli", "demo", "--json", "--home", str(home)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1800, check=True)
     report = json.loads(done.stdout)
-    *answered, unanswered = report["answers"]
-    assert all(answer["citations"] for answer in answered)
-    assert unanswered["abstained"]
-    documents = CONFIGURATION.parent / "documents"
-    for citation in (citation for answer in answered for citation in answer["citations"]):
-        path = documents / citation["document"]
-        if path.suffix == ".md":
-            assert citation["quote"] in path.read_text(encoding="utf-8")
+    memory, reading = report["adapters"]["finetuned"], report["adapters"]["hybrid"]
+    assert report["stale"] > 0
+    assert report["swap"]["failed"] == 0
+    assert set(report["swap"]["answered"]) == {memory, reading}
+    verdict = json.loads((Path(report["verdict"]["folder"]) / "verdict.json").read_bytes())
+    assert {variant["name"] for variant in verdict["variants"]} == {"base", "finetuned", "rag", "hybrid", "naive"}
+    assert verdict["recommendation"] == report["verdict"]["recommendation"]
     running = subprocess.run(["pgrep", "-f", str(tmp_path)], capture_output=True, text=True)
     assert running.stdout == ""

@@ -54,7 +54,9 @@ class Phrasing:
     def joined(self, others: Iterable[Phrasing]) -> Phrasing:
         """These frames and those of the others, in their order."""
         parts = (self, *others)
-        return Phrasing(*(tuple(item for part in parts for item in getattr(part, field.name)) for field in fields(self)))
+        return Phrasing(
+            *(tuple(item for part in parts for item in getattr(part, field.name)) for field in fields(self))
+        )
 
 
 def read_phrasing(path: Path) -> Phrasing:

@@ -44,8 +44,8 @@ class Recipe:
     weight_decay: float = 0.01
     gradient_clip: float = 1.0
     warmup_tokens: int = 100_000
-    stable_tokens: int = 16_600_000
-    decay_tokens: int = 4_200_000
+    stable_tokens: int = 15_000_000
+    decay_tokens: int = 3_900_000
     wide_from_tokens: int = WIDE_FROM_TOKENS
     """From so many tokens on, lessons are written with ``teaching.WIDE_PHRASING``."""
     guidance_weight: float = 0.5

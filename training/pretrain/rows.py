@@ -88,15 +88,14 @@ class RowBuilder:
         self.marker = {number: tokenizer.token_to_id(f"[{number}]") for number in range(1, 17)}
 
     def rows(self, lessons: Iterable[Lesson]) -> Iterator[Row]:
-        """Fill rows with whole lessons; questions that do not fit any more are left out."""
+        """Fill rows with lessons; questions that do not fit any more are left out, and lessons whose context does not."""
         row, number = Row(), 0
         for lesson in lessons:
             needed = self._needed(lesson)
             if len(row.tokens) > self.enough or (row.tokens and len(row.tokens) + needed > self.length):
                 yield row
                 row, number = Row(), 0
-            self._add(row, lesson, number)
-            number += 1
+            number += self._add(row, lesson, number)
         if row.tokens:
             yield row
 
@@ -128,12 +127,13 @@ class RowBuilder:
             begins.append(at)
         return text.rstrip(" "), begins
 
-    def _add(self, row: Row, lesson: Lesson, number: int) -> None:
+    def _add(self, row: Row, lesson: Lesson, number: int) -> bool:
+        """Add a lesson behind the others; False where its context does not fit."""
         prefix, begins = self._prefix(lesson)
         encoding = self.tokenizer.encode(prefix)
         base, context = len(row.tokens), encoding.ids
         if base + len(context) >= self.length:
-            return
+            return False
         row.extend(context, 0, number, 0, self._weights([], context, CONTEXT_WEIGHT))
         row.weights[base] = 0.0
         starts = np.array([offset[0] for offset in encoding.offsets])
@@ -154,6 +154,7 @@ class RowBuilder:
         if names:
             row.tokens[base:] = [names.get(token, token) for token in row.tokens[base:]]
             row.weights[base:] = [0.0 if weight == CONTEXT_WEIGHT else weight for weight in row.weights[base:]]
+        return True
 
     def _add_sources(
         self,

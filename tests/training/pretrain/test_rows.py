@@ -9,7 +9,9 @@ from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
 
 from tandem.prompt import Passage, build_messages
 from training.pretrain.evaluate import Source, writer
+from training.pretrain.lessons import Lesson
 from training.pretrain.model import READING, Shape, build_model, hidden_states
+from training.pretrain.passages import WrittenPassage
 from training.pretrain.recipe import FULL, MIDDLE, Recipe
 from training.pretrain.renaming import Renaming
 from training.pretrain.rows import ANSWER_WEIGHT, MARKER_WEIGHT, REPEATED_WEIGHT, RowBuilder, chat_text, to_batch
@@ -37,6 +39,15 @@ def test_chat_text_is_what_the_chat_template_renders(wrapped: PreTrainedTokenize
 
 def test_a_marker_and_a_digit_are_one_token_each(wrapped: PreTrainedTokenizerFast) -> None:
     assert wrapped.tokenize("in 2031 [12]") == ["in", "Ġ", "2", "0", "3", "1", "Ġ", "[12]"]
+
+
+def test_a_lesson_whose_passages_do_not_fit_is_left_out_and_the_others_stay(tokenizer: Tokenizer) -> None:
+    fitting = writer(Source.TEACHING, seed=5).write(MIDDLE)
+    endless = Lesson("", (WrittenPassage("Endless", "and so on " * 4000, ()),), fitting.exercises)
+    (alone,) = RowBuilder(tokenizer, 4000).rows([fitting])
+    (row,) = RowBuilder(tokenizer, 4000).rows([endless, fitting, endless])
+    assert row.tokens == alone.tokens
+    assert set(row.lesson) == {0}
 
 
 def test_each_question_of_a_row_reads_as_if_it_stood_alone(tokenizer: Tokenizer) -> None:
