@@ -21,7 +21,7 @@ from retrieval.index import Index
 from tandem.demo import CONFIGURATION
 from tandem.settings import RetrievalConfig
 
-DOCUMENTS = 60
+DOCUMENTS = 40
 
 
 class Recorder:
@@ -100,7 +100,7 @@ def measure(documents: Sequence[Document], embedder: Embedder, rivals: dict[str,
 
 
 def main() -> None:
-    parser = arguments("indexing", "Passages indexed in a second, beside bare SentenceTransformer.encode.", 7)
+    parser = arguments("indexing", "Passages indexed in a second, beside bare SentenceTransformer.encode.", 5)
     parser.add_argument("--documents", type=int, default=DOCUMENTS, help="documents (default: %(default)s)")
     options = parser.parse_args()
     before, documents = machine(), sample_documents(options.documents)

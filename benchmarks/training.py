@@ -27,7 +27,7 @@ from training.rows import Row, RowMaker
 from training.runs import Run
 from training.tokens import ChatTokens
 
-ROWS = {"closed-book": 256, "reading": 64}
+ROWS = {"closed-book": 128, "reading": 48}
 """Kind of adapter → rows: a closed-book one is short, a reading one has up to four passages."""
 
 
