@@ -167,11 +167,13 @@ class Adapters:
 
     async def _watch(self, adapter: Adapter) -> None:
         """Unload an adapter that was asked for by its version once nobody does any more."""
-        while adapter.name in self._loaded:
-            await asyncio.sleep(self._idle_seconds)
-            if time.monotonic() - self._last_use.get(adapter.name, 0.0) >= self._idle_seconds:
-                await self._unload_if_idle(adapter)
-        self._watched.discard(adapter.name)
+        try:
+            while adapter.name in self._loaded:
+                await asyncio.sleep(self._idle_seconds)
+                if time.monotonic() - self._last_use.get(adapter.name, 0.0) >= self._idle_seconds:
+                    await self._unload_if_idle(adapter)
+        finally:  # an engine that is away ends it too; the next load begins anew
+            self._watched.discard(adapter.name)
 
     async def _unload_if_idle(self, adapter: Adapter) -> None:
         async with self._locks[adapter.name]:

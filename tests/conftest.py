@@ -40,6 +40,12 @@ class LiveServer:
         """The engine's process as it is now."""
         return next(child for child in self.process.children() if "serving.engine_main" in child.cmdline())
 
+    @property
+    def engine_url(self) -> str:
+        """Address of the engine as it is now."""
+        arguments = self.engine.cmdline()
+        return f"http://127.0.0.1:{arguments[arguments.index('--port') + 1]}"
+
     def is_ready(self) -> bool:
         """Whether everything is up."""
         try:

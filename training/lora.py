@@ -74,13 +74,13 @@ def fit(
     if last:
         say(f"going on after step {last.step} of a run that was interrupted")
     if last is None or not _is_finished(last.state, decisive, settings.patience):
-        trainer = _make_trainer(base, tokenizer, rows, watched, lora, settings, run)
+        trainer = make_trainer(base, tokenizer, rows, watched, lora, settings, run)
         trainer.add_callback(_make_reporter(list(watched), settings, say, progress))
         trainer.train(resume_from_checkpoint=str(last.folder) if last else None)
     return _best(run, decisive)
 
 
-def _make_trainer(
+def make_trainer(
     base: Base,
     tokenizer: Any,
     rows: Sequence[Row],

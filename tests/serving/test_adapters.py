@@ -14,10 +14,12 @@ import pytest
 from serving.adapters import Adapters
 from serving.auth import Keys
 from serving.canned import CannedEngine
-from serving.engine import EngineClient
+from serving.engine import CHAT, EngineClient
+from serving.swaps import WARM_UP
 from serving.targets import Target
 from tandem.adapters import WEIGHTS, Adapter
 from tandem.database import Database
+from tandem.errors import Unavailable
 from tandem.workspace import Workspace
 from tests.serving.adapters import make_adapter, make_base
 from tests.serving.gateway import Gateway, run_gateway, sample_config
@@ -343,6 +345,38 @@ def test_an_adapter_asked_for_by_name_is_unloaded_after_a_while_and_a_live_one_i
             await asyncio.sleep(1.5)
             assert engine.adapters.keys() == {live_one.name}
             await adapters.close()
+
+    asyncio.run(main())
+    database.close()
+
+
+def test_an_adapter_is_unloaded_when_idle_after_the_engine_was_away(workspace: Workspace, base: Path) -> None:
+    asked_for = make_adapter(workspace, base)
+    target = Target("shop", "hybrid", asked_for.version)
+    database, engine, away = Database(workspace.database_url()), CannedEngine(), threading.Event()
+
+    async def main() -> None:
+        async with engine.serve() as address:
+
+            def locate() -> str:
+                if away.is_set():
+                    raise Unavailable("The engine is restarting.")
+                return address
+
+            async with EngineClient(locate, 5) as client:
+                config = sample_config(base_model=str(base))
+                adapters = Adapters(config, workspace, database, client, idle_seconds=0.2)
+                async with adapters.hold(target):
+                    away.set()
+                await asyncio.sleep(1)  # long idle, and cannot be unloaded
+                engine.adapters.clear()
+                away.clear()
+                async with adapters.hold(target) as adapter:
+                    async for _ in adapters.generate(CHAT, WARM_UP, adapter):
+                        assert engine.adapters.keys() == {asked_for.name}
+                await asyncio.sleep(1.5)
+                assert engine.adapters == {}
+                await adapters.close()
 
     asyncio.run(main())
     database.close()

@@ -128,9 +128,7 @@ def test_a_client_that_leaves_frees_the_engine(live_server: LiveServer) -> None:
 
 def running(live_server: LiveServer) -> int:
     """Requests in the engine, by its own count."""
-    arguments = live_server.engine.cmdline()
-    port = arguments[arguments.index("--port") + 1]
-    lines = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=30, trust_env=False).text.splitlines()
+    lines = httpx.get(f"{live_server.engine_url}/metrics", timeout=30, trust_env=False).text.splitlines()
     return int(sum(float(line.split()[-1]) for line in lines if line.startswith("vllm:num_requests_running")))
 
 
