@@ -105,19 +105,26 @@ class Index:
             same = old is not None and (old.digest, old.cut) == (document_digest(document), self._splitter.key)
             (unchanged if same else changed).append(document)
         write = prepare(
-            [(document, None) for document in changed], self._embedder, self._splitter, self._vectors_of(changed)
+            [(document, None) for document in changed],
+            self._embedder,
+            self._splitter,
+            self._vectors_of([document.id for document in changed]),
         )
         names = [document.id for document in unchanged]
         return self._commit(Change(write=write, unchanged=names, failed=failed, restores=True))
 
-    def sync(self, paths: Sequence[Path], progress: Progress | None = None) -> Commit:
+    def sync(self, paths: Sequence[Path], progress: Progress | None = None, *, replace: bool = False) -> Commit:
         """Make the index agree with files and folders; only what changed is parsed and embedded.
 
         Documents that came from these folders and are gone there are removed; those deleted by
         `delete` stay deleted. One commit in all. Raises UserError for a path that does not exist.
+
+        With `replace` the index holds these documents and no others afterwards: what came from
+        elsewhere or was given to `add` is removed too. Raises UserError, and changes nothing, unless
+        each path has a document and every folder can be listed. What is added meanwhile stays.
         """
-        plan = Planner(self._store, scan(paths), self._splitter.key).plan(progress)
-        known = self._vectors_of([document for document, _ in plan.write])
+        plan = Planner(self._store, scan(paths), self._splitter.key, replace).plan(progress)
+        known = self._vectors_of([*(document.id for document, _ in plan.write), *plan.remove])
         write = prepare(plan.write, self._embedder, self._splitter, known, progress)
         return self._commit(Change(write, plan.remove, plan.sources, plan.unchanged, plan.failed))
 
@@ -178,11 +185,11 @@ class Index:
         self._derived.save()
         return commit
 
-    def _vectors_of(self, documents: Sequence[Document]) -> dict[str, Vectors]:
-        """Vectors that the index has of the earlier versions of `documents`, by the text embedded."""
+    def _vectors_of(self, ids: Sequence[str]) -> dict[str, Vectors]:
+        """Vectors that the index has of the documents `ids` as they are now, by the text embedded."""
         vectors: dict[str, Vectors] = {}
         with self._store.reading() as connection:
-            for number in rows.document_numbers(connection, [document.id for document in documents]).values():
+            for number in rows.document_numbers(connection, ids).values():
                 for row in rows.passages_of_document(connection, number):
                     vectors[row.passage.searchable] = row.vector
         return vectors

@@ -13,6 +13,7 @@ from retrieval.prepare import Progress, Source
 from retrieval.results import Failure
 from retrieval.rows import Known
 from retrieval.store import Store
+from tandem.errors import UserError
 
 
 @dataclass(slots=True)
@@ -27,12 +28,16 @@ class Plan:
 
 
 class Planner:
-    """Compares one scan with one index. `cut` is the key of the splitter now in use."""
+    """Compares one scan with one index. `cut` is the key of the splitter now in use.
 
-    def __init__(self, store: Store, found: Scan, cut: str) -> None:
+    With `replace` everything that the scan did not find is to go, wherever it came from.
+    """
+
+    def __init__(self, store: Store, found: Scan, cut: str, replace: bool = False) -> None:
         self._store = store
         self._found = found
         self._cut = cut
+        self._replace = replace
         self._plan = Plan(failed=list(found.failures))
         self._kept: set[str] = set()
         with store.reading() as connection:
@@ -40,7 +45,11 @@ class Planner:
             self._deleted = rows.deleted_ids(connection)
 
     def plan(self, progress: Progress | None = None) -> Plan:
-        """Read every file and parse the changed ones; nothing is written."""
+        """Read every file and parse the changed ones; nothing is written.
+
+        Raises UserError where `replace` would remove documents for a mistake: a path without a document in it, or a
+        folder of which not all can be seen.
+        """
         for done, file in enumerate(self._found.files.values(), start=1):
             try:
                 self._consider(file)
@@ -51,7 +60,10 @@ class Planner:
                     self._kept.add(file.id)
             if progress:
                 progress("read", done, len(self._found.files))
-        self._plan.remove = [name for name, known in self._known.items() if self._is_gone(name, known)]
+        if self._replace:
+            self._require_all_paths()
+        staying = self._taken() | self._kept
+        self._plan.remove = [name for name in self._known if name not in staying and self._may_go(self._known[name])]
         self._recut_others()
         return self._plan
 
@@ -85,18 +97,40 @@ class Planner:
         else:
             self._plan.write.append((document, source))
 
-    def _is_gone(self, name: str, known: Known) -> bool:
-        """Whether `name` came from one of the folders and is not in it any more, or unreadable now."""
+    def _require_all_paths(self) -> None:
+        if self._found.unlisted:
+            raise UserError(
+                f"The folder {self._found.unlisted[0]} cannot be listed, so it is not known what is to replace the"
+                " documents of the index; it was left as it was.",
+                code="unlisted_folder",
+                paths=[str(folder) for folder in self._found.unlisted],
+            )
+        taken = self._taken()
+        places = [file.path for file in self._found.files.values() if file.id in taken]
+        empty = [str(root) for root in self._found.roots if not any(place.is_relative_to(root) for place in places)]
+        if empty:
+            raise UserError(
+                f"There is nothing that can be indexed in {' and nothing in '.join(empty)}, so nothing was replaced.",
+                code="nothing_to_index",
+                paths=empty,
+                failed=[f"{failure.id}: {failure.reason}" for failure in self._plan.failed],
+            )
+
+    def _taken(self) -> set[str]:
+        """Ids that the index will have from this scan."""
+        return {*self._plan.unchanged, *(document.id for document, _ in self._plan.write)}
+
+    def _may_go(self, known: Known) -> bool:
+        """Whether a document that the scan did not find is to be removed: it came from one of these folders."""
+        if self._replace:
+            return True
         if known.root is None or known.path is None or known.root not in map(str, self._found.roots):
             return False
-        if any(known.path.startswith(f"{folder}/") for folder in self._found.unlisted):
-            return False
-        taken = {*self._plan.unchanged, *(document.id for document, _ in self._plan.write), *self._kept}
-        return name not in taken
+        return not any(known.path.startswith(f"{folder}/") for folder in self._found.unlisted)
 
     def _recut_others(self) -> None:
         """Documents cut under other settings that no file of this scan stands for."""
-        settled = {*self._plan.remove, *self._plan.unchanged, *(document.id for document, _ in self._plan.write)}
+        settled = self._taken() | {*self._plan.remove}
         for name, known in self._known.items():
             if known.cut != self._cut and name not in settled:
                 source = None

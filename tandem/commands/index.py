@@ -20,12 +20,25 @@ from tandem.commands.output import print_json, progress_bar
 from tandem.errors import ConfigError
 
 
+def _path(text: str) -> Path:
+    """A path, but not the current folder for the empty string that an unset variable leaves."""
+    if not text:
+        raise typer.BadParameter("a path is empty")
+    return Path(text)
+
+
 def index(
     domain: DomainArgument,
     paths: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[PATH]...", help="Files and folders instead of the domain's `documents`."),
+        typer.Argument(
+            metavar="[PATH]...", parser=_path, help="Files and folders instead of the domain's `documents`."
+        ),
     ] = None,
+    replace: Annotated[
+        bool,
+        typer.Option("--replace", help="Remove every document that is not among these, those added over HTTP too."),
+    ] = False,
     config: ConfigOption = DEFAULT_CONFIG,
     home: HomeOption = DEFAULT_HOME,
     json: JsonOption = False,
@@ -43,13 +56,16 @@ def index(
         Index.open(workspace.index_folder(domain), embedder, settings.retrieval) as opened,
         progress_bar(f"Indexing {domain}", quiet=json) as progress,
     ):
-        commit = opened.sync([path.absolute() for path in sources], progress=progress)
-        total = len(opened.documents())
+        commit = opened.sync([path.absolute() for path in sources], progress=progress, replace=replace)
+        ids = {document.id for document in opened.documents()}
     if json:
-        print_json({"domain": domain, "documents": total, **asdict(commit)})
+        print_json({"domain": domain, "documents": len(ids), **asdict(commit)})
     else:
+        others = ids.difference(commit.added, commit.replaced, commit.unchanged, (one.id for one in commit.failed))
         changes = [f"{len(getattr(commit, kind))} {kind}" for kind in ("added", "replaced", "removed", "unchanged")]
-        print(f"{domain}: snapshot {commit.snapshot}, {total} documents ({', '.join(changes)})")
+        print(f"{domain}: snapshot {commit.snapshot}, {len(ids)} documents ({', '.join(changes)})")
+        if others:
+            print(f"  {len(others)} of them came from elsewhere (`--replace` removes such)")
         for failure in commit.failed:
             print(f"not indexed: {failure.id}: {failure.reason}", file=sys.stderr)
     return 2 if commit.failed else 0

@@ -1,6 +1,7 @@
 """Folders: only what changed is touched, what is gone is removed, and all of it is reported."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -168,6 +169,137 @@ def test_other_passage_settings_recut_every_document_at_the_next_sync(
         assert sorted(commit.replaced) == ["a.md", "by-hand", "c.html", "d.pdf", "e.docx", "sub/b.txt"]
         assert {info.id: info.passages for info in index.documents()}["a.md"] == 1
         assert len(index.sync([folder]).unchanged) == 5
+
+
+@pytest.fixture
+def autumn(folder: Path) -> Path:
+    """A newer edition of `folder` elsewhere: one document changed, one new, one gone, one under another name."""
+    autumn = folder.parent / "autumn"
+    shutil.copytree(folder, autumn)
+    (autumn / "a.md").write_text("# Alpha\n\nChanged document.")
+    (autumn / "new.txt").write_text("Brand new.")
+    (autumn / "c.html").unlink()
+    (autumn / "sub" / "b.txt").rename(autumn / "b.txt")
+    return autumn
+
+
+def test_newer_edition_elsewhere_takes_the_place_of_everything_in_one_commit(
+    index: Index, folder: Path, autumn: Path, embedder: CountingEmbedder
+) -> None:
+    first = index.sync([folder])
+    index.add([Document("by-hand", "t", "Not from a folder.")])
+    embedder.texts.clear()
+    commit = index.sync([autumn], replace=True)
+    assert (commit.added, commit.replaced) == (["b.txt", "new.txt"], ["a.md"])
+    assert sorted(commit.removed) == ["by-hand", "c.html", "sub/b.txt"]
+    assert commit.unchanged == ["d.pdf", "e.docx"]
+    assert commit.snapshot == first.snapshot + 2
+    assert [info.id for info in index.documents()] == ["a.md", "b.txt", "d.pdf", "e.docx", "new.txt"]
+    assert len(embedder.texts) == 2  # what moved within the folder keeps its vectors too
+    assert index.sync([autumn], replace=True).snapshot == commit.snapshot
+
+
+def test_without_replace_a_newer_edition_leaves_what_only_the_older_had(
+    index: Index, folder: Path, autumn: Path
+) -> None:
+    index.sync([folder])
+    assert index.sync([autumn]).removed == []
+    assert {"c.html", "sub/b.txt"} < {info.id for info in index.documents()}
+
+
+def test_replaced_folder_is_the_one_remembered(index: Index, folder: Path, autumn: Path) -> None:
+    index.sync([folder])
+    index.sync([autumn], replace=True)
+    (autumn / "d.pdf").unlink()
+    assert index.sync([autumn]).removed == ["d.pdf"]
+    assert index.sync([folder], replace=True).removed == ["b.txt", "new.txt"]
+
+
+def test_file_with_the_content_that_another_name_had_is_not_embedded_again(
+    index: Index, folder: Path, tmp_path: Path, embedder: CountingEmbedder
+) -> None:
+    index.sync([folder])
+    embedder.texts.clear()
+    other = tmp_path / "other"
+    shutil.copytree(folder, other / "deeper")
+    commit = index.sync([other], replace=True)
+    assert len(commit.added) == len(commit.removed) == 5
+    assert embedder.texts == []
+
+
+@pytest.mark.parametrize("content", [{}, {".hidden": "x"}, {"photo.png": "x", "sub/empty.md": ""}])
+def test_path_without_a_document_replaces_nothing(
+    index: Index, folder: Path, tmp_path: Path, content: dict[str, str]
+) -> None:
+    commit = index.sync([folder])
+    bare = tmp_path / "bare"
+    (bare / "sub").mkdir(parents=True)
+    for name, text in content.items():
+        (bare / name).write_text(text)
+    for paths in ([bare], [folder, bare]):
+        with pytest.raises(UserError, match=f"nothing that can be indexed in {bare}, so nothing was replaced") as error:
+            index.sync(paths, replace=True)
+        assert error.value.code == "nothing_to_index"
+        assert len(error.value.details["failed"]) == sum(not name.startswith(".") for name in content)
+    assert (index.snapshot, len(index.documents())) == (commit.snapshot, 5)
+
+
+def test_missing_path_replaces_nothing(index: Index, folder: Path) -> None:
+    index.sync([folder])
+    with pytest.raises(UserError, match="There is no .*nowhere"):
+        index.sync([folder / "nowhere"], replace=True)
+    assert len(index.documents()) == 5
+
+
+def test_replace_takes_a_file_and_the_folder_it_lies_in(index: Index, folder: Path) -> None:
+    assert len(index.sync([folder / "a.md", folder, folder / "sub"], replace=True).added) == 6
+
+
+def test_folder_that_cannot_be_listed_replaces_nothing(
+    index: Index, folder: Path, autumn: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index.sync([folder])
+    listing = os.scandir
+
+    def refuse(place: str) -> object:
+        if Path(place).name == "shut":
+            raise PermissionError(13, "Permission denied", place)
+        return listing(place)
+
+    (autumn / "shut").mkdir()
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(UserError, match="autumn/shut cannot be listed") as error:
+        index.sync([autumn], replace=True)
+    assert error.value.code == "unlisted_folder"
+    assert len(index.documents()) == 5
+
+
+def test_replace_keeps_the_document_of_a_file_that_cannot_be_opened_just_now(
+    index: Index, folder: Path, autumn: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index.sync([folder])
+    reading = Path.read_bytes
+
+    def refuse(path: Path) -> bytes:
+        if path.name == "a.md":
+            raise PermissionError(13, "Permission denied")
+        return reading(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    commit = index.sync([autumn], replace=True)
+    assert commit.removed == ["c.html", "sub/b.txt"]
+    assert [failure.id for failure in commit.failed] == ["a.md"]
+    assert index.document("a.md").text == "# Alpha\n\nFirst document."
+
+
+def test_document_deleted_by_name_stays_deleted_and_one_replaced_does_not(
+    index: Index, folder: Path, autumn: Path
+) -> None:
+    index.sync([folder])
+    index.delete(["a.md"])
+    commit = index.sync([autumn], replace=True)
+    assert [failure.id for failure in commit.failed] == ["a.md"]
+    assert "c.html" in index.sync([folder], replace=True).added
 
 
 def test_progress_counts_files_and_passages(index: Index, folder: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -75,6 +76,7 @@ def test_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
         (["nix"], "error: No such command 'nix'; see `tandem --help`.\n"),
         (["index"], "error: Missing argument 'DOMAIN'; see `tandem --help`.\n"),
         (["index", "a", "--nix"], "error: No such option: --nix"),
+        (["index", "a", "--replace", ""], "error: Invalid value for '[PATH]...': a path is empty"),
         (["serve", "--port", "99999"], "error: Invalid value for '--port': "),
     ],
 )
@@ -146,6 +148,28 @@ def test_a_domain_is_indexed_searched_and_kept_up_to_date(project: Path, capsys:
     assert hit["document"] == "cafe.md"
     assert cli.run(["search", "example", "When can I have soup?"]) == 0
     assert capsys.readouterr().out.startswith("[1] Café  (cafe.md ")
+
+
+def test_a_newer_edition_elsewhere_is_noticed_and_with_replace_takes_the_place(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "documents").rename(project / "spring")
+    shutil.copytree(project / "spring", project / "autumn")
+    (project / "autumn" / "rooms.md").unlink()
+    (project / "documents").mkdir()
+    assert cli.run(["index", "example", "spring"]) == 0
+    capsys.readouterr()
+    assert cli.run(["index", "example", "autumn"]) == 0
+    assert capsys.readouterr().out == (
+        "example: snapshot 1, 3 documents (0 added, 0 replaced, 0 removed, 2 unchanged)\n"
+        "  1 of them came from elsewhere (`--replace` removes such)\n"
+    )
+    assert cli.run(["index", "example", "autumn", "--replace"]) == 0
+    assert capsys.readouterr().out == (
+        "example: snapshot 2, 2 documents (0 added, 0 replaced, 1 removed, 2 unchanged)\n"
+    )
+    assert cli.run(["index", "example", "--replace"]) == 2
+    assert capsys.readouterr().err.endswith("documents, so nothing was replaced.\n")
 
 
 def test_an_unreadable_document_is_named_and_the_others_are_indexed(
