@@ -51,7 +51,7 @@ class Source(StrEnum):
 
 
 GENERATORS: dict[Source, tuple[Lexicon, Phrasing]] = {
-    Source.TEACHING: (teaching.LEXICON, teaching.WIDE_PHRASING),
+    Source.TEACHING: (teaching.LEXICON, teaching.wide_phrasing()),
     Source.DEVELOPMENT: (development.LEXICON, development.PHRASING),
     Source.HELD_OUT: (held_out.LEXICON, held_out.PHRASING),
 }

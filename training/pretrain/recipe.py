@@ -13,8 +13,7 @@ FULL = Difficulty(passages=(3, 5), facts=(2, 5), fillers=(0, 2), exercises=14, a
 LONG = Difficulty(passages=(4, 5), facts=(3, 6), fillers=(1, 4), exercises=16, absent=0.26, styled=0.12, closed=0.02)
 LATE = replace(FULL, absent=0.18)
 LATE_LONG = replace(LONG, absent=0.18, exercises=20)
-
-WIDE_FROM_TOKENS = 12_769_000
+LAST_LONG = replace(LONG, exercises=20)
 
 
 @dataclass(frozen=True)
@@ -46,15 +45,20 @@ class Recipe:
     warmup_tokens: int = 100_000
     stable_tokens: int = 15_000_000
     decay_tokens: int = 3_900_000
-    wide_from_tokens: int = WIDE_FROM_TOKENS
-    """From so many tokens on, lessons are written with ``teaching.WIDE_PHRASING``."""
+    frame_files: tuple[tuple[int, tuple[str, ...]], ...] = (
+        (0, ()),
+        (12_769_000, ("records", "services")),
+        (16_119_000, ("procedures", "records", "services")),
+    )
+    """From so many tokens on, lessons have the sentence frames of these files too."""
     guidance_weight: float = 0.5
     stages: tuple[tuple[int, tuple[tuple[Difficulty, float], ...]], ...] = (
         (0, ((SHORT, 1.0),)),
         (600_000, ((SHORT, 0.6), (MIDDLE, 0.4))),
         (1_500_000, ((SHORT, 0.25), (MIDDLE, 0.5), (FULL, 0.25))),
         (3_000_000, ((SHORT, 0.1), (MIDDLE, 0.35), (FULL, 0.45), (LONG, 0.1))),
-        (WIDE_FROM_TOKENS, ((SHORT, 0.05), (MIDDLE, 0.3), (LATE, 0.45), (LATE_LONG, 0.2))),
+        (12_769_000, ((SHORT, 0.05), (MIDDLE, 0.3), (LATE, 0.45), (LATE_LONG, 0.2))),
+        (16_119_000, ((SHORT, 0.05), (MIDDLE, 0.3), (FULL, 0.45), (LAST_LONG, 0.2))),
     )
     """From so many tokens on, lessons of these difficulties with these weights."""
 
@@ -80,3 +84,7 @@ class Recipe:
     def difficulties(self, tokens: int) -> tuple[tuple[Difficulty, float], ...]:
         """The mix of difficulties after so many tokens."""
         return [mix for start, mix in self.stages if tokens >= start][-1]
+
+    def frames(self, tokens: int) -> tuple[str, ...]:
+        """The files of sentence frames after so many tokens."""
+        return [files for start, files in self.frame_files if tokens >= start][-1]

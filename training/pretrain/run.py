@@ -55,7 +55,7 @@ def step_seed(recipe: Recipe, step: int, rank: int) -> int:
 def step_lessons(recipe: Recipe, lexicon: Lexicon, step: int, tokens: int, rank: int) -> Iterator[Lesson]:
     """The endless lessons of one worker's step."""
     seed = step_seed(recipe, step, rank)
-    phrasing = teaching.PHRASING if tokens < recipe.wide_from_tokens else teaching.WIDE_PHRASING
+    phrasing = teaching.wide_phrasing(recipe.frames(tokens))
     source, draw = LessonWriter(lexicon, phrasing, seed), random.Random(seed)
     mix = recipe.difficulties(tokens)
     while True:

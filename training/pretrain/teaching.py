@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 from training.pretrain.lexicon import Lexicon, phrases, words
@@ -970,5 +971,10 @@ PHRASING = Phrasing(
 )
 
 FRAMES = Path(__file__).parent / "frames"
-WIDE_PHRASING = PHRASING.joined(read_phrasing(path) for path in sorted(FRAMES.glob("*.yaml")))
-"""What the later part of a run is taught with: several times as many frames."""
+FRAME_FILES = tuple(sorted(path.stem for path in FRAMES.glob("*.yaml")))
+
+
+@cache
+def wide_phrasing(files: tuple[str, ...] = FRAME_FILES) -> Phrasing:
+    """``PHRASING`` and the frames of some of the files in ``frames/``: with all of them, several times as many."""
+    return PHRASING.joined(read_phrasing(FRAMES / f"{name}.yaml") for name in files)

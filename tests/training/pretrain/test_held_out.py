@@ -15,7 +15,7 @@ from training.pretrain.lexicon import Lexicon, words
 from training.pretrain.phrasing import Phrasing
 from training.pretrain.world import World
 
-OTHERS = ((teaching.LEXICON, teaching.WIDE_PHRASING), (development.LEXICON, development.PHRASING))
+OTHERS = ((teaching.LEXICON, teaching.wide_phrasing()), (development.LEXICON, development.PHRASING))
 ENDINGS = (("ies", "y"), ("ied", "y"), ("es", ""), ("s", ""), ("ed", ""), ("ed", "e"), ("ing", ""), ("ing", "e"))
 PLACE_WORDS = frozenset(
     words(
@@ -67,22 +67,22 @@ def test_no_invented_name_is_one_of_the_others(lexicon: Lexicon, given: Phrasing
     assert not {ours.proper() for _ in range(20_000)} & {theirs.proper() for _ in range(20_000)}
 
 
-@pytest.mark.parametrize("given", [teaching.WIDE_PHRASING, development.PHRASING], ids=["teaching", "development"])
+@pytest.mark.parametrize("given", [teaching.wide_phrasing(), development.PHRASING], ids=["teaching", "development"])
 def test_no_frame_is_one_of_the_others(given: Phrasing) -> None:
     shared = len(frames(PHRASING) & frames(given))
     assert shared == 0
 
 
 def test_no_relation_frame_has_the_shape_of_a_teaching_pattern() -> None:
-    patterns = [frame for item in teaching.WIDE_PHRASING.patterns for frame in (*item.statements, *item.questions)]
+    patterns = [frame for item in teaching.wide_phrasing().patterns for frame in (*item.statements, *item.questions)]
     shapes = [re.compile(re.sub(r"\\{[wjpn]\\}", r"\\w+", re.escape(pattern))) for pattern in patterns]
     shaped = sum(any(shape.fullmatch(frame) for shape in shapes) for frame in relation_frames(PHRASING))
     assert shaped == 0
 
 
 def test_every_relation_turns_on_a_word_that_no_teaching_relation_uses() -> None:
-    relations = (*teaching.WIDE_PHRASING.relations, *teaching.WIDE_PHRASING.patterns)
-    taught = all_forms(" ".join((*relation_frames(teaching.WIDE_PHRASING), *(item.label for item in relations))))
+    relations = (*teaching.wide_phrasing().relations, *teaching.wide_phrasing().patterns)
+    taught = all_forms(" ".join((*relation_frames(teaching.wide_phrasing()), *(item.label for item in relations))))
     own = [set.intersection(*map(all_forms, (*item.statements, *item.questions))) for item in PHRASING.relations]
     without = sum(not shared - taught for shared in own)
     assert without == 0
@@ -92,7 +92,7 @@ def test_no_attribute_frame_is_a_teaching_one_with_other_ends() -> None:
     def middles(given: Phrasing) -> set[str]:
         return {" ".join(frame.split()[1:-1]) for frame in (*given.attribute_statements, *given.attribute_questions)}
 
-    shared = len(middles(PHRASING) & middles(teaching.WIDE_PHRASING))
+    shared = len(middles(PHRASING) & middles(teaching.wide_phrasing()))
     assert shared == 0
 
 

@@ -72,7 +72,7 @@ def test_the_two_phrasings_share_no_frame() -> None:
         stated = {frame for item in given.relations for frame in (*item.statements, *item.questions)}
         return stated | set(given.attribute_statements) | set(given.attribute_questions) | set(given.fillers)
 
-    assert not frames(teaching.WIDE_PHRASING) & frames(development.PHRASING)
+    assert not frames(teaching.wide_phrasing()) & frames(development.PHRASING)
 
 
 def test_the_teaching_text_names_nothing_of_the_sample_domain() -> None:
