@@ -1,7 +1,8 @@
 """Checks every command in the documentation: `make docs-check`.
 
 Reads the fenced ```bash blocks of README.md and docs/**/*.md. Commands and options of `tandem`, targets of `make`,
-files and routes that are named there have to exist. `<!-- docs-check: skip REASON -->` above a block leaves it out.
+files, routes, and profiles and services of compose.yaml that are named there have to exist.
+`<!-- docs-check: skip REASON -->` above a block leaves it out.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from urllib.parse import urlsplit
 
 ROOT = Path(__file__).resolve().parent.parent
 SKIP = re.compile(r"<!-- docs-check: skip \S.*-->")
+COMPOSE = {"up", "down", "build", "exec", "run", "logs", "ps", "stop"}
 OPERATORS = {"|", "||", "&&", ";", "&"}
 FILE = re.compile(r"^[\w.-]+(/[\w.-]+)*/?$")
 LOCAL_HOSTS = ("localhost", "127.0.0.1")
@@ -106,7 +108,14 @@ def problems_of(command: Command, made: set[str]) -> list[str]:
     if Path(program).name == "tandem" and arguments[:1] == ["init"]:
         made.update(word.rstrip("/") for word in arguments[1:] if not word.startswith("-"))
     arguments = [word for word in arguments if word.partition("/")[0] not in made or word.startswith("-")]
-    checks = {"tandem": check_tandem, "make": check_make, "curl": check_curl, "python": check_python, "cd": check_files}
+    checks = {
+        "tandem": check_tandem,
+        "make": check_make,
+        "curl": check_curl,
+        "python": check_python,
+        "cd": check_files,
+        "docker": check_docker,
+    }
     check = checks.get(Path(program).name.rstrip("0123456789."))
     return check(arguments) if check else []
 
@@ -168,6 +177,41 @@ def check_curl(arguments: list[str]) -> list[str]:
         if not any(method in methods and pattern.fullmatch(parts.path or "/") for pattern, methods in routes()):
             problems.append(f"the gateway has no route {method} {parts.path}")
     return problems
+
+
+def check_docker(arguments: list[str]) -> list[str]:
+    """`docker compose`: subcommand, profile and service, and the `tandem` command that is run in a service."""
+    if arguments[:1] != ["compose"]:
+        return []
+    services, profile, rest = compose_services(), None, arguments[1:]
+    if rest[:1] == ["--profile"]:
+        profile, rest = rest[1], rest[2:]
+    name, *rest = rest or [""]
+    if name not in COMPOSE:
+        return [f"there is no `docker compose {name}`, or the check does not know it"]
+    problems = []
+    if profile and profile not in {one for profiles in services.values() for one in profiles}:
+        problems.append(f"compose.yaml has no profile {profile}")
+    while rest and rest[0].startswith("-"):
+        rest.pop(0)
+    if rest and rest[0] not in services:
+        problems.append(f"compose.yaml has no service {rest[0]}")
+    elif rest and profile and profile not in services[rest[0]]:
+        problems.append(f"the service {rest[0]} is not in the profile {profile}")
+    if name == "run":  # the image's entry point is `tandem`
+        problems += check_tandem(rest[1:])
+    elif name == "exec" and rest[1:2] == ["tandem"]:
+        problems += check_tandem(rest[2:])
+    return problems
+
+
+@cache
+def compose_services() -> dict[str, list[str]]:
+    """Service of compose.yaml → its profiles."""
+    import yaml
+
+    services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+    return {name: service.get("profiles", []) for name, service in services.items()}
 
 
 @cache

@@ -2,12 +2,16 @@
 
 Only the standard library, and syntax that an old Python still parses, so that it can say so.
 
+`--engine cpu` or `gpu` takes that build of vLLM without looking for a GPU (an image is built where there is none),
+`--runtime` leaves out what only development needs.
+
 Environment: TANDEM_TORCH_INDEX replaces the address of PyTorch's CPU wheels (for a mirror);
 pip's own configuration (index, extra indexes, find-links, certificates) is passed on to uv.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import fcntl
 import hashlib
@@ -36,14 +40,18 @@ class SetupError(Exception):
     """What cannot be had, in one sentence."""
 
 
-def main() -> int:
+def main(arguments: list[str]) -> int:
     """Make or mend the environment; 0 when it is ready."""
+    parser = argparse.ArgumentParser(description="Make .venv.")
+    parser.add_argument("--engine", choices=("cpu", "gpu"))
+    parser.add_argument("--runtime", action="store_true")
+    wanted = parser.parse_args(arguments)
     try:
         python = find_python()
         with only_one():
-            if STAMP.exists() and is_current(python):
+            if STAMP.exists() and is_current(python, wanted.engine, wanted.runtime):
                 return 0
-            make_environment(python)
+            make_environment(python, wanted.engine, wanted.runtime)
     except SetupError as error:
         print(f"setup: {error}", file=sys.stderr)
         return 1
@@ -53,7 +61,7 @@ def main() -> int:
     return 0
 
 
-def make_environment(python: str) -> None:
+def make_environment(python: str, engine: str | None, runtime: bool) -> None:
     """The flow whole: a bare environment, uv in it, the choice of torch, everything else."""
     LOG.unlink(missing_ok=True)
     remove_if_unusable(python)
@@ -67,21 +75,24 @@ def make_environment(python: str) -> None:
     command = [venv_python, "-m", "pip", "install", "-q", "--retries", "1", "-r", "requirements/setup.txt"]
     run(command, "pip could not install uv")
     options, environment = pip_settings.for_uv(venv_python, say)
-    extra, choice = choose_engine(options, environment)
+    extra, choice = choose_engine(options, environment, engine)
     require_disk(12 if extra == "gpu" or "--overrides" in choice else 4)
     say("installing about 200 packages (a minute or two; longer where nothing is cached)")
-    target = ["--constraints", f"requirements/lock-{extra}.txt", "--compile-bytecode", "-e", f".[{extra},dev]"]
+    target = ["--constraints", f"requirements/lock-{extra}.txt", "--compile-bytecode", "-e"]
+    target += [f".[{extra}]" if runtime else f".[{extra},dev]"]
     uv([*choice, *options, *target], environment, "the packages could not be installed")
-    STAMP.write_text(json.dumps(stamp_of(python) | {"extra": extra}, indent=1))
+    STAMP.write_text(json.dumps(stamp_of(python) | {"extra": extra, "runtime": runtime}, indent=1))
     STARTED.unlink()
     LOG.unlink(missing_ok=True)
     say(f"ready: .venv ({extra})")
 
 
-def choose_engine(options: list[str], environment: dict[str, str]) -> tuple[str, list[str]]:
+def choose_engine(options: list[str], environment: dict[str, str], engine: str | None = None) -> tuple[str, list[str]]:
     """The extra to install and uv's options for its torch, from the first source that has one."""
-    if has_gpu():
+    if engine is None and has_gpu():
         say("an NVIDIA GPU answers: installing vLLM with CUDA")
+        engine = "gpu"
+    if engine == "gpu":
         return "gpu", []
     excludes = ["--excludes", "requirements/cpu-excludes.txt"]
     cpu = f"{TORCH}+cpu"
@@ -184,14 +195,15 @@ def stamp_of(python: str) -> dict[str, str]:
     return {"inputs": digest.hexdigest(), "python": version_of(python) or "", "venv": str(VENV)}
 
 
-def is_current(python: str) -> bool:
-    """Whether the stamp fits and the environment's own interpreter still runs."""
+def is_current(python: str, engine: str | None = None, runtime: bool = False) -> bool:
+    """Whether the stamp fits what is wanted (None: any engine) and the environment's own interpreter still runs."""
     try:
         stamp = json.loads(STAMP.read_text())
     except ValueError:
         return False
     wanted = stamp_of(python)
     fits = all(stamp.get(key) == value for key, value in wanted.items())
+    fits = fits and engine in (None, stamp.get("extra")) and (runtime or not stamp.get("runtime"))
     return fits and version_of(str(VENV / "bin" / "python")) == wanted["python"]
 
 
@@ -237,4 +249,4 @@ def say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

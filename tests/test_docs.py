@@ -35,6 +35,10 @@ def test_what_does_not_exist_is_named_with_its_line(tmp_path: Path) -> None:
         "TANDEM_HOME=x tandem index example\n"
         "tandem init mine && cd mine\n"
         "tandem serve --config mine/tandem.yaml\n"
+        "docker compose --profile cpu up --build --wait\n"
+        "docker compose --profile tpu up\n"
+        "docker compose --profile gpu exec tandem-cpu tandem ask --nothing\n"
+        "docker compose run --rm nothing tandem\n"
         "```\n<!-- docs-check: skip shows what is coming -->\n```bash\nmake later\n```\n```text\nmake text\n```\n"
     )
     finished = check(page)
@@ -47,5 +51,10 @@ def test_what_does_not_exist_is_named_with_its_line(tmp_path: Path) -> None:
         "page.md:8: there is no module training.nothing",
         "page.md:13: the gateway has no route GET /v1/nothing",
         "page.md:13: there is no file nowhere/folder",
+        "page.md:18: compose.yaml has no profile tpu",
+        "page.md:19: the service tandem-cpu is not in the profile gpu",
+        "page.md:19: `tandem ask` has no option --nothing",
+        "page.md:20: compose.yaml has no service nothing",
+        "page.md:20: there is no `tandem tandem`",
     ]
-    assert finished.stdout == "docs-check: 15 commands, 7 wrong\n"
+    assert finished.stdout == "docs-check: 19 commands, 12 wrong\n"

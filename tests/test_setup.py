@@ -127,6 +127,15 @@ def test_torch_comes_from_the_first_place_that_has_it(
     assert (extra, choice) == (expected[0], excludes + (expected[1] or []))
 
 
+@pytest.mark.parametrize(("engine", "found"), [("cpu", True), ("gpu", False)])
+def test_a_named_engine_wins_over_what_the_machine_has(
+    engine: str, found: bool, setup: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(setup, "has_package", lambda *_: True)
+    monkeypatch.setattr(setup, "has_gpu", lambda: found)
+    assert setup.choose_engine([], {}, engine)[0] == engine
+
+
 def test_no_torch_anywhere_is_one_sentence(setup: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(setup, "has_package", lambda *_: False)
     monkeypatch.setattr(setup, "has_gpu", lambda: False)
@@ -154,6 +163,11 @@ def test_the_stamp_fits_only_what_it_was_made_for(setup: ModuleType, monkeypatch
     (setup.VENV / "bin" / "python").symlink_to(python)
     setup.STAMP.write_text(json.dumps(setup.stamp_of(python)))
     assert setup.is_current(python)
+    setup.STAMP.write_text(json.dumps(setup.stamp_of(python) | {"extra": "cpu", "runtime": True}))
+    assert setup.is_current(python, "cpu", runtime=True)
+    assert not setup.is_current(python, "gpu", runtime=True)
+    assert not setup.is_current(python, "cpu")
+    setup.STAMP.write_text(json.dumps(setup.stamp_of(python)))
     monkeypatch.setattr(setup, "INPUTS", ("Makefile",))
     assert not setup.is_current(python)
     setup.STAMP.write_text("{")
