@@ -40,17 +40,18 @@ def scores() -> dict[Source, ReadingScore]:
 
 
 def test_it_reads_passages_of_the_kind_that_it_was_taught(scores: dict[Source, ReadingScore]) -> None:
-    """Floors some points below what its card says, for texts of another machine's arithmetic."""
+    """Floors some points below what this score was when it was shipped, for the arithmetic of other machines."""
     score = scores[Source.TEACHING]
-    assert score.value >= 0.8
-    assert score.citation >= 0.9
-    assert score.abstention >= 0.7
-    assert score.false_abstention <= 0.12
+    assert score.value >= 0.64
+    assert score.citation >= 0.92
+    assert score.abstention >= 0.69
+    assert score.false_abstention <= 0.21
 
 
 def test_it_finds_the_passage_in_text_unlike_what_it_was_taught(scores: dict[Source, ReadingScore]) -> None:
     """Its card says how far the values themselves are from their target; this holds what is reached."""
-    for source, value in ((Source.DEVELOPMENT, 0.42), (Source.HELD_OUT, 0.24)):
+    for source, value in ((Source.DEVELOPMENT, 0.5), (Source.HELD_OUT, 0.47)):
         assert scores[source].value >= value
-        assert scores[source].citation >= 0.8
-        assert scores[source].abstention >= 0.6
+        assert scores[source].citation >= 0.88
+        assert scores[source].abstention >= 0.56
+        assert scores[source].false_abstention <= 0.32
