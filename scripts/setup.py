@@ -156,6 +156,8 @@ def run(command: list[str], failure: str, environment: dict[str, str] | None = N
     if any(sign in finished.stdout for sign in UNREACHABLE):
         raise SetupError(f"{failure}: a package index cannot be reached (details in {LOG.name}).")
     reason = next((line for line in lines if line.lower().startswith("error")), lines[-1] if lines else "no output")
+    if finished.returncode < 0:
+        reason = f"{Path(command[0]).name} was killed by signal {-finished.returncode}"
     raise SetupError(f"{failure}: {reason} (details in {LOG.name}).")
 
 

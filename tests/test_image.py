@@ -3,7 +3,6 @@
 Not shown here, because it takes Docker: the base image, the system's packages, the user, limits and volumes.
 """
 
-import contextlib
 import json
 import os
 import re
@@ -11,6 +10,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from fnmatch import fnmatch
@@ -230,7 +230,9 @@ class Scratch:
         text = re.sub(r"^python ", f"{self.python} ", text)
         variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {"ENGINE": "cpu"}
         finished = subprocess.run(["sh", "-c", self.here(text)], cwd=self.app, env=variables, capture_output=True)
-        assert finished.returncode == 0, (text, finished.stdout, finished.stderr)
+        log = self.app / ".venv-setup.log"
+        told = finished.stdout + finished.stderr + (log.read_bytes() if log.exists() else b"")
+        assert finished.returncode == 0, told.decode()
 
     def call(self, *words: str) -> subprocess.CompletedProcess[str]:
         """A command in the container."""
@@ -240,9 +242,18 @@ class Scratch:
 
 
 @pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scratch]:
+def image() -> Iterator[Scratch]:
     """The steps of the Dockerfile, done in a scratch folder, less those that change the system."""
-    scratch = Scratch(tmp_path_factory.mktemp("image"))
+    # Not below pytest's own folder, which it closes to other users.
+    with tempfile.TemporaryDirectory(prefix="tandem-image-") as folder:
+        Path(folder).chmod(0o755)
+        scratch = Scratch(Path(folder))
+        build(scratch)
+        yield scratch
+
+
+def build(scratch: Scratch) -> None:
+    """Do the steps."""
     left_out = []
     for name, arguments in steps():
         if name == "COPY":
@@ -253,14 +264,9 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scratch]:
         elif name == "RUN":
             scratch.run(arguments)
     assert left_out == ["apt-get", "useradd"]
-    for place in (scratch.folder, *scratch.folder.parents[:2]):
-        with contextlib.suppress(PermissionError):
-            place.chmod(0o755)
     if scratch.user:
         for place in (scratch.folder / "workspace", scratch.home):
             os.chown(place, 10001, 10001)
-    yield scratch
-    shutil.rmtree(scratch.folder)
 
 
 @pytest.mark.slow

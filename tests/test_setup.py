@@ -148,6 +148,11 @@ def test_an_unreachable_index_is_one_sentence(setup: ModuleType) -> None:
         setup.run(["sh", "-c", "echo 'error: error sending request for url (x)' >&2; exit 2"], "no luck")
 
 
+def test_a_killed_installer_is_said(setup: ModuleType) -> None:
+    with pytest.raises(setup.SetupError, match=r"^no luck: sh was killed by signal 9 \(details in log\)\.$"):
+        setup.run(["sh", "-c", "echo Installed; kill -9 $$"], "no luck")
+
+
 def test_an_environment_cut_short_or_of_another_python_is_removed(setup: ModuleType) -> None:
     python = setup.find_python()
     for name in ("started", "other"):
