@@ -19,11 +19,11 @@ from tandem.commands.options import (
 )
 from tandem.commands.output import print_json
 from tandem.names import validate_name
-from tandem.settings import Config
 from tandem.workspace import Workspace
 
 if TYPE_CHECKING:
     from tandem.database import Pointer
+    from tandem.settings import Config
 
 app = typer.Typer(
     name="adapters",
@@ -140,7 +140,7 @@ def _given(expected: str | None) -> dict[str, Any]:
     return {} if expected is None else {"expected": expected}
 
 
-def _pointers(settings: Config, workspace: Workspace, domain: str) -> dict[str, "Pointer"]:
+def _pointers(settings: "Config", workspace: Workspace, domain: str) -> dict[str, "Pointer"]:
     from tandem.database import Database
 
     database = Database(workspace.database_url(settings.database))

@@ -8,7 +8,6 @@ import typer
 from tandem.client import post
 from tandem.commands.options import DEFAULT_URL, JsonOption
 from tandem.commands.output import print_json
-from tandem.config import load_config
 from tandem.errors import UserError
 from tandem.variants import VARIANTS
 
@@ -36,6 +35,8 @@ def ask(
     if variant not in VARIANTS:
         raise UserError(f"{variant!r} is no variant; there is {', '.join(VARIANTS)}.", code="unknown_variant")
     if config is not None:
+        from tandem.config import load_config
+
         load_config(config).domain(domain)
     body = {"domain": domain, "question": question, "variant": variant, "version": version, "k": k}
     answer = post(url, "/v1/ask", {key: value for key, value in body.items() if value is not None}, api_key, timeout)

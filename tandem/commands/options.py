@@ -1,13 +1,14 @@
 """Options that several commands share, and what they stand for."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tandem.config import load_config
-from tandem.settings import Config
 from tandem.workspace import Workspace
+
+if TYPE_CHECKING:
+    from tandem.settings import Config
 
 DEFAULT_CONFIG = Path("tandem.yaml")
 DEFAULT_HOME = Path(".tandem")
@@ -23,7 +24,9 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object,
 DomainArgument = Annotated[str, typer.Argument(metavar="DOMAIN", help="A domain of the configuration.")]
 
 
-def open_project(config_path: Path, home: Path) -> tuple[Config, Workspace]:
+def open_project(config_path: Path, home: Path) -> tuple["Config", Workspace]:
     """Configuration and workspace; the configuration first, so that a mistake there makes no folder."""
+    from tandem.config import load_config
+
     config = load_config(config_path)
     return config, Workspace.open(home)
