@@ -11,7 +11,8 @@ Shapes: T rows (tokens), S adapter slots, I inputs, O outputs, R the rank that t
 
 import importlib
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
+from functools import lru_cache
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,6 +29,9 @@ USERS: Final = (
     "vllm.lora.punica_wrapper.punica_cpu",
 )
 """Where the operators are defined, and the modules that import them by name."""
+
+LONG_RUN: Final = 32
+"""Rows from which on a run is multiplied by itself, where it lies, instead of copied together with others."""
 
 Run = tuple[int, int, int]
 """Adapter slot (-1: none), first row, row behind the last."""
@@ -161,54 +165,65 @@ def sgmv_expand_slice(
 OPERATORS: Final = (bgmv_expand, bgmv_expand_slice, bgmv_shrink, sgmv_expand, sgmv_expand_slice, sgmv_shrink)
 
 
-def _runs(slots: "Tensor", lengths: "Tensor") -> list[Run]:
+def _runs(slots: "Tensor", lengths: "Tensor") -> tuple[Run, ...]:
     """Neighbouring rows with the same slot, from slots and lengths by run."""
     return _number(zip(slots.tolist(), lengths.tolist(), strict=True))
 
 
-def _runs_of_rows(slots: "Tensor") -> list[Run]:
+def _runs_of_rows(slots: "Tensor") -> tuple[Run, ...]:
     """Neighbouring rows with the same slot, from slots by row."""
     return _number((slot, sum(1 for _ in rows)) for slot, rows in groupby(slots.tolist()))
 
 
-def _number(lengths: Iterable[tuple[int, int]]) -> list[Run]:
+def _number(lengths: Iterable[tuple[int, int]]) -> tuple[Run, ...]:
     runs, start = [], 0
     for slot, length in lengths:
         runs.append((slot, start, start + length))
         start += length
-    return runs
+    return tuple(runs)
 
 
-def _groups(runs: Sequence[Run]) -> "Iterator[tuple[int, slice | Tensor]]":
-    """Each adapter with its rows: a slice, which copies nothing, where they lie together."""
+@lru_cache(maxsize=16)
+def _groups(runs: tuple[Run, ...]) -> "tuple[tuple[int, slice | Tensor], ...]":
+    """Each adapter with its rows: slices, which copy nothing, for its long runs, and one index for all its short ones.
+
+    Remembered, since the operators of every layer ask for the same rows in one step.
+    """
     import torch
 
-    by_slot: dict[int, list[tuple[int, int]]] = {}
+    by_slot: dict[int, list[slice]] = {}
     for slot, start, stop in runs:
-        by_slot.setdefault(slot, []).append((start, stop))
+        places = by_slot.setdefault(slot, [])
+        adjoining = places.pop() if places and places[-1].stop == start else slice(start, start)
+        places.append(slice(adjoining.start, stop))
+    groups: list[tuple[int, slice | torch.Tensor]] = []
     for slot, places in by_slot.items():
-        if len(places) == 1:
-            yield slot, slice(*places[0])
-        else:
-            yield slot, torch.tensor([row for start, stop in places for row in range(start, stop)])
+        short = [place for place in places if place.stop - place.start < LONG_RUN]
+        groups += [(slot, place) for place in places if place not in short or len(short) == 1]
+        if len(short) > 1:
+            groups.append((slot, torch.cat([torch.arange(place.start, place.stop) for place in short])))
+    return tuple(groups)
 
 
-def _shrink(inputs: "Tensor", weights: "Tensor", output: "Tensor", runs: Sequence[Run], scaling: float) -> None:
+def _shrink(inputs: "Tensor", weights: "Tensor", output: "Tensor", runs: tuple[Run, ...], scaling: float) -> None:
     _check_rows(runs, inputs, output)
     columns = output[:, : weights.shape[-2]]
     for slot, rows in _groups(runs):
-        columns[rows] = 0 if slot < 0 else _product(inputs[rows], weights[slot]).to(output.dtype) * scaling
+        columns[rows] = 0 if slot < 0 else _product(inputs[rows], weights[slot]).to(output.dtype).mul_(scaling)
 
 
-def _expand_common(inputs: "Tensor", weights: "Tensor", output: "Tensor", runs: Sequence[Run], add: bool) -> None:
+def _expand_common(inputs: "Tensor", weights: "Tensor", output: "Tensor", runs: tuple[Run, ...], add: bool) -> None:
     common = min(weights.shape[-2], output.shape[1])
     _expand(inputs, weights[..., :common, :], output[:, :common], runs, add)
 
 
-def _expand(inputs: "Tensor", weights: "Tensor", columns: "Tensor", runs: Sequence[Run], add: bool) -> None:
+def _expand(inputs: "Tensor", weights: "Tensor", columns: "Tensor", runs: tuple[Run, ...], add: bool) -> None:
     _check_rows(runs, inputs, columns)
     for slot, rows in _groups(runs):
         if slot < 0:
+            continue
+        if add and isinstance(rows, slice) and columns.dtype == weights.dtype:
+            columns[rows].addmm_(inputs[rows].to(weights.dtype), _matrix(weights[slot]).T)
             continue
         product = _product(inputs[rows], weights[slot]).to(columns.dtype)
         if add:
@@ -219,7 +234,12 @@ def _expand(inputs: "Tensor", weights: "Tensor", columns: "Tensor", runs: Sequen
 
 def _product(inputs: "Tensor", weights: "Tensor") -> Any:
     """inputs (rows, I) @ weights (O, I) or (1, O, I), transposed, in the weights' arithmetic."""
-    return inputs.to(weights.dtype) @ weights.reshape(weights.shape[-2:]).T
+    return inputs.to(weights.dtype) @ _matrix(weights).T
+
+
+def _matrix(weights: "Tensor") -> Any:
+    """weights (O, I) or (1, O, I) as (O, I)."""
+    return weights.reshape(weights.shape[-2:])
 
 
 def _adds_nothing(weights: "Tensor", slots: "Tensor", rows: int) -> bool:
@@ -236,7 +256,7 @@ def _for_all(tensor: "Tensor", rows: int) -> "Tensor":
     return tensor.expand(rows, *tensor.shape[1:]) if tensor.shape[0] == 1 else tensor[:rows]
 
 
-def _check_rows(runs: Sequence[Run], *tensors: "Tensor") -> None:
+def _check_rows(runs: tuple[Run, ...], *tensors: "Tensor") -> None:
     """Raise ValueError rather than leave rows out without a word."""
     rows = runs[-1][2] if runs else 0
     if any(tensor.shape[0] != rows for tensor in tensors):

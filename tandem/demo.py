@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,12 +28,12 @@ STOP_SECONDS: Final = 45.0
 ANSWER_SECONDS: Final = 120.0
 READERS: Final = 4
 """Questions in flight while an adapter is swapped."""
-EVALUATED: Final = ("--limit", "150", "--concurrency", "8")
+EVALUATED: Final = ("--limit", "150", "--concurrency", "16")
 """Of the test questions so many, drawn by a seed: all of them take the demo past six minutes on two cores."""
 
 
 def run(keep: bool, home: Path | None, json: bool) -> int:
-    """Index, train, index the new edition, serve, swap under load, evaluate, and show answers side by side.
+    """Index, train, serve, index the new edition, swap under load, evaluate, and show answers side by side.
 
     `home` None takes a temporary workspace, removed at the end unless `keep` leaves the server running. Returns the
     exit status. Raises UserError when the sample domain is not there, TandemError when a step fails.
@@ -68,11 +68,12 @@ def _demo(demo: "Demo", keep: bool) -> dict[str, Any]:
     demo.command("index", DOMAIN)
     demo.command("prepare", DOMAIN)
     memory, reading = demo.train_both()
-    demo.title("Autumn: a new edition of the handbook")
-    demo.command("index", DOMAIN, os.path.relpath(NEW_EDITION), "--replace")
-    stale = demo.stale_examples()
-    demo.title("Serve, and put the adapters live while questions are being asked")
-    with demo.server(keep) as url:
+    demo.title("Autumn: the server starts, and a new edition of the handbook comes")
+    with demo.server(keep) as wait_until_ready:
+        demo.command("index", DOMAIN, os.path.relpath(NEW_EDITION), "--replace")
+        stale = demo.stale_examples()
+        url = wait_until_ready()
+        demo.title("Put the adapters live while questions are being asked")
         demo.swap(memory, "finetuned", url)
         demo.swap(memory, "hybrid", url)
         asked = demo.swap_under_load(reading, memory, url, [row["question"] for row in questions])
@@ -189,8 +190,12 @@ class Demo:
         return {"recommendation": verdict["recommendation"], "folder": str(newest.parent)}
 
     @contextmanager
-    def server(self, keep: bool) -> Iterator[str]:
-        """A running `tandem serve` on a free port; stopped at the end unless `keep` and all went well."""
+    def server(self, keep: bool) -> Iterator[Callable[[], str]]:
+        """`tandem serve` on a free port, which starts while other things are done; stopped at the end.
+
+        Gives a function that waits until it is ready and returns its address. With `keep` it is left running when all
+        went well.
+        """
         arguments = ("serve", "--port", "0")
         self._show(arguments)
         log = self.workspace / "logs" / "serve.log"
@@ -203,12 +208,15 @@ class Demo:
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )
+
+        def wait_until_ready() -> str:
+            url = _wait_for_address(process, log)
+            self.say(f"\n  the server is ready at {url}")
+            return url
+
         self.server_process, finished = process.pid, False
         try:
-            began = time.monotonic()
-            url = _wait_for_address(process, log)
-            self.say(f"  ready at {url} after {time.monotonic() - began:.0f} s")
-            yield url
+            yield wait_until_ready
             finished = True
         finally:
             if not (keep and finished):

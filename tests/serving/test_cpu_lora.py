@@ -20,7 +20,10 @@ PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 SLOTS = 3
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 3e-2}
 
-slots_of_rows = st.lists(st.integers(-1, SLOTS - 1), min_size=1, max_size=24)
+runs_of_rows = st.tuples(st.integers(-1, SLOTS - 1), st.one_of(st.integers(1, 4), st.just(cpu_lora.LONG_RUN + 1)))
+slots_of_rows = st.lists(runs_of_rows, min_size=1, max_size=12).map(
+    lambda drawn: [slot for slot, length in drawn for _ in range(length)]
+)
 widths = st.integers(1, 33)
 dtypes = st.sampled_from([torch.float32, torch.bfloat16])
 

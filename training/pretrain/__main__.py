@@ -15,10 +15,14 @@ def main() -> None:
     parser.add_argument(
         "--out", type=Path, default=Path(".tandem/pretrain"), help="folder of the run (checkpoints, log)"
     )
-    parser.add_argument("--stable-tokens", type=int, default=Recipe.stable_tokens, help="tokens before the rate falls")
-    parser.add_argument("--decay-tokens", type=int, default=Recipe.decay_tokens, help="tokens while it falls to zero")
+    stable, decay = Recipe().cycles[-1]
+    parser.add_argument(
+        "--stable-tokens", type=int, default=stable, help="tokens of the last cycle before the learning rate falls"
+    )
+    parser.add_argument("--decay-tokens", type=int, default=decay, help="tokens while it falls to zero")
     arguments = parser.parse_args()
-    recipe = dataclasses.replace(Recipe(), stable_tokens=arguments.stable_tokens, decay_tokens=arguments.decay_tokens)
+    cycles = (*Recipe().cycles[:-1], (arguments.stable_tokens, arguments.decay_tokens))
+    recipe = dataclasses.replace(Recipe(), cycles=cycles)
     pretrain(recipe, arguments.out)
 
 

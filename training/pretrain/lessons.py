@@ -37,15 +37,20 @@ class Lesson:
 
 @dataclass(frozen=True)
 class Difficulty:
-    """How large lessons are: inclusive ranges, and the share of questions that have no answer."""
+    """How large lessons are (inclusive ranges), and shares of their questions and of themselves."""
 
     passages: tuple[int, int] = (4, 4)
     facts: tuple[int, int] = (2, 5)
     fillers: tuple[int, int] = (0, 1)
     exercises: int = 12
     absent: float = 0.22
+    """Share of the questions that have no answer."""
     styled: float = 0.15
+    """Share of the lessons whose answers follow an instruction of `STYLES`."""
     closed: float = 0.04
+    """Share of the lessons without passages."""
+    formed: float = 0.0
+    """Share of the lessons whose system prompt gives words to put around every value."""
 
 
 STYLES = (
@@ -56,6 +61,7 @@ STYLES = (
     ('Begin every answer with "{word}:".', "{word}: {value} [{number}]"),
     ('End every answer with "{word}."', "{value} [{number}] {word}."),
 )  # fmt: skip
+FORMED = "Give every answer in this form: {form}"
 
 
 class LessonWriter:
@@ -88,10 +94,23 @@ class LessonWriter:
         return "\n".join(part for part in parts if part)
 
     def _style(self, difficulty: Difficulty) -> tuple[str, str, str]:
+        if difficulty.formed and self.draw.random() < difficulty.formed:
+            form = self._form()
+            return FORMED.format(form=form.format(value="...", number="n")), form, ""
         styled = self.draw.random() < difficulty.styled
         instruction, form = self.draw.choice(STYLES[1:]) if styled else STYLES[0]
         word = capitalised(self.draw.choice(self.world.lexicon.nouns))
         return instruction.format(word=word), form, word
+
+    def _form(self) -> str:
+        """Words before and after the value, and the place of the passage's number among them."""
+        draw, world = self.draw, self.world
+        before = " ".join(world.filler().rstrip(".").split()[: draw.randint(1, 6)]) + draw.choice(("", "", ",", ":"))
+        after = " ".join(world.filler().split()[-draw.randint(1, 5) :]) if draw.random() < 0.7 else ""
+        middle = draw.choice(("{value}", "{value},")) if after else "{value}"
+        parts = [before, middle, after]
+        parts.insert(draw.choice((0, 2, 3, 3, 3, 3)), "[{number}]")
+        return " ".join(part for part in parts if part)
 
     def _closed_lesson(self, difficulty: Difficulty) -> Lesson:
         """No passage: nothing is known. Either no passages were shown at all, or retrieval found none."""

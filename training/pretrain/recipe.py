@@ -14,6 +14,8 @@ LONG = Difficulty(passages=(4, 5), facts=(3, 6), fillers=(1, 4), exercises=16, a
 LATE = replace(FULL, absent=0.18)
 LATE_LONG = replace(LONG, absent=0.18, exercises=20)
 LAST_LONG = replace(LONG, exercises=20)
+FORMED_FULL = replace(FULL, formed=0.3)
+FORMED_LONG = replace(LAST_LONG, formed=0.3)
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,8 @@ class Recipe:
     weight_decay: float = 0.01
     gradient_clip: float = 1.0
     warmup_tokens: int = 100_000
-    stable_tokens: int = 15_000_000
-    decay_tokens: int = 3_900_000
+    cycles: tuple[tuple[int, int], ...] = ((15_000_000, 3_900_000), (6_500_000, 3_500_000))
+    """Tokens at the full learning rate, then tokens of its fall to zero; each cycle goes on with the last one's model."""
     frame_files: tuple[tuple[int, tuple[str, ...]], ...] = (
         (0, ()),
         (12_769_000, ("records", "services")),
@@ -59,6 +61,7 @@ class Recipe:
         (3_000_000, ((SHORT, 0.1), (MIDDLE, 0.35), (FULL, 0.45), (LONG, 0.1))),
         (12_769_000, ((SHORT, 0.05), (MIDDLE, 0.3), (LATE, 0.45), (LATE_LONG, 0.2))),
         (16_119_000, ((SHORT, 0.05), (MIDDLE, 0.3), (FULL, 0.45), (LAST_LONG, 0.2))),
+        (20_200_000, ((MIDDLE, 0.25), (FORMED_FULL, 0.5), (FORMED_LONG, 0.25))),
     )
     """From so many tokens on, lessons of these difficulties with these weights."""
 
@@ -69,17 +72,25 @@ class Recipe:
 
     @property
     def total_tokens(self) -> int:
-        return self.stable_tokens + self.decay_tokens
+        return sum(stable + decay for stable, decay in self.cycles)
+
+    def _cycle(self, tokens: int) -> tuple[int, int, int]:
+        """The cycle of that moment (the last one after the end): tokens since it began, stable and decay tokens."""
+        for stable, decay in self.cycles[:-1]:
+            if tokens < stable + decay:
+                return tokens, stable, decay
+            tokens -= stable + decay
+        return tokens, *self.cycles[-1]
 
     def rate(self, tokens: int) -> float:
-        """The learning rate's factor: linear warm-up, constant, linear to zero over ``decay_tokens``."""
-        rising = min(1.0, (tokens + 1) / self.warmup_tokens)
-        return rising * min(1.0, max(0.0, (self.total_tokens - tokens) / self.decay_tokens))
+        """The learning rate's factor: in each cycle linear warm-up, constant, linear to zero."""
+        done, stable, decay = self._cycle(tokens)
+        return min(1.0, (done + 1) / self.warmup_tokens) * min(1.0, max(0.0, (stable + decay - done) / decay))
 
     def guidance(self, tokens: int) -> float:
-        """The guidance's weight: constant, then linear to zero over the first half of the decay."""
-        left = (self.stable_tokens + self.decay_tokens / 2 - tokens) / (self.decay_tokens / 2)
-        return self.guidance_weight * min(1.0, max(0.0, left))
+        """The guidance's weight: in each cycle constant, then linear to zero over the first half of the decay."""
+        done, stable, decay = self._cycle(tokens)
+        return self.guidance_weight * min(1.0, max(0.0, (stable + decay / 2 - done) / (decay / 2)))
 
     def difficulties(self, tokens: int) -> tuple[tuple[Difficulty, float], ...]:
         """The mix of difficulties after so many tokens."""

@@ -2,6 +2,7 @@
 
 import random
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -91,7 +92,20 @@ def test_regular_verbs_are_inflected_as_they_are_written() -> None:
     assert inflected(frame, "wash") == "wash washes washed washing washer"
 
 
-def test_the_rate_rises_stays_and_falls_to_zero() -> None:
-    recipe = Recipe(warmup_tokens=10, stable_tokens=100, decay_tokens=100)
-    assert [recipe.rate(tokens) for tokens in (4, 50, 100, 150, 200)] == [0.5, 1.0, 1.0, 0.5, 0.0]
-    assert [recipe.guidance(tokens) / recipe.guidance_weight for tokens in (0, 100, 125, 150)] == [1.0, 1.0, 0.5, 0.0]
+def test_the_rate_rises_stays_and_falls_to_zero_in_each_cycle() -> None:
+    recipe = Recipe(warmup_tokens=10, cycles=((100, 100), (40, 20)))
+    moments = (4, 50, 100, 150, 204, 220, 240, 250, 260, 300)
+    assert [recipe.rate(tokens) for tokens in moments] == [0.5, 1.0, 1.0, 0.5, 0.5, 1.0, 1.0, 0.5, 0.0, 0.0]
+    moments = (0, 100, 125, 150, 199, 200, 240, 245, 250)
+    guided = [recipe.guidance(tokens) / recipe.guidance_weight for tokens in moments]
+    assert guided == [1.0, 1.0, 0.5, 0.0, 0.0, 1.0, 1.0, 0.5, 0.0]
+    assert recipe.total_tokens == 260
+
+
+def test_a_form_given_by_the_system_prompt_stands_around_every_value() -> None:
+    for lesson in lessons(replace(FULL, formed=1.0, closed=0.0), count=30):
+        form = lesson.system_prompt.partition("Give every answer in this form: ")[2]
+        assert form.count("...") == form.count("[n]") == 1
+        for exercise in lesson.exercises:
+            shown = form.replace("...", exercise.value).replace("[n]", f"[{exercise.number}]")
+            assert exercise.answer == (shown if exercise.value else ABSTENTION)
