@@ -45,7 +45,7 @@ class Recipe:
     weight_decay: float = 0.01
     gradient_clip: float = 1.0
     warmup_tokens: int = 100_000
-    cycles: tuple[tuple[int, int], ...] = ((15_000_000, 3_900_000), (6_500_000, 3_500_000))
+    cycles: tuple[tuple[int, int], ...] = ((15_000_000, 3_900_000), (2_300_000, 2_300_000))
     """Tokens at the full learning rate, then tokens of its fall to zero; each cycle goes on with the last one's model."""
     frame_files: tuple[tuple[int, tuple[str, ...]], ...] = (
         (0, ()),
