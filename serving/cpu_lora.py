@@ -199,8 +199,10 @@ def _groups(runs: tuple[Run, ...]) -> "tuple[tuple[int, slice | Tensor], ...]":
     groups: list[tuple[int, slice | torch.Tensor]] = []
     for slot, places in by_slot.items():
         short = [place for place in places if place.stop - place.start < LONG_RUN]
-        groups += [(slot, place) for place in places if place not in short or len(short) == 1]
-        if len(short) > 1:
+        if len(short) == 1:
+            short = []
+        groups += [(slot, place) for place in places if place not in short]
+        if short:
             groups.append((slot, torch.cat([torch.arange(place.start, place.stop) for place in short])))
     return tuple(groups)
 
