@@ -3,7 +3,7 @@
 import math
 import re
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import (
     AfterValidator,
@@ -89,6 +89,26 @@ class SuccessConfig(Section):
         return self
 
 
+PersonalKind = Literal["name", "address", "email", "phone", "card", "iban", "ip", "id"]
+
+
+class AnonymiseConfig(Section):
+    """What happens to personal data in examples; documents and questions are not touched."""
+
+    mode: Literal["off", "mask", "pseudonym"] = "off"
+    """`mask` writes [EMAIL]; `pseudonym` the same made-up value for the same one, under TANDEM_PSEUDONYM_KEY."""
+    kinds: list[PersonalKind] = Field(default_factory=lambda: list(get_args(PersonalKind)))
+    """What is looked for; `id` is a national number of a person."""
+    phone_regions: list[Annotated[str, Field(pattern=r"^[A-Z]{2}$")]] = Field(default_factory=lambda: ["US", "GB"])
+    """Countries (ISO 3166) whose numbers are found without a leading +."""
+    words: list[Annotated[str, Field(pattern=r"\S")]] = Field(default_factory=list)
+    """Further words to replace, such as a colleague's name; whole words in any case."""
+    patterns: list[Annotated[str, AfterValidator(_regular_expression)]] = Field(default_factory=list)
+    """Further regular expressions to replace, such as those of customer numbers."""
+    allow: list[Annotated[str, Field(pattern=r"\S")]] = Field(default_factory=list)
+    """What is meant to be public, such as the hotline's number; `*` stands for anything: `*@wendlemark.example`."""
+
+
 class TrainingOverrides(Section):
     """What is different for one kind of adapter; null takes the value that holds for both."""
 
@@ -127,6 +147,8 @@ class TrainingConfig(Section):
     """What is different for adapters that answer from memory."""
     reading: TrainingOverrides = Field(default_factory=TrainingOverrides)
     """What is different for adapters that answer from passages."""
+    anonymise: AnonymiseConfig = Field(default_factory=AnonymiseConfig)
+    """Personal data in the examples."""
 
     def for_kind(self, kind: str) -> Self:
         """The settings that hold for one kind of adapter, `closed-book` or `reading`, with no overrides left."""

@@ -13,6 +13,7 @@ from tandem.adapters import file_digest
 from tandem.errors import ConfigError, NotFound
 from tandem.settings import Config, DomainConfig
 from tandem.workspace import Workspace
+from training.anonymising import Anonymised, account, account_lines, anonymise, anonymise_questions, at_odds
 from training.checks import Leak, Stale, leaks, stale
 from training.cleaning import Cleaned, clean
 from training.dataset import Dataset, publish_dataset
@@ -31,11 +32,17 @@ def prepare(config: Config, workspace: Workspace, domain: str) -> Dataset:
     settings = config.domain(domain)
     path = examples_path(settings, config, domain)
     read = read_examples(path)
-    cleaned = clean(read)
+    anonymised, anonymiser = anonymise(read, config.training.anonymise) if switched_on(config) else (None, None)
+    cleaned = clean(anonymised.examples if anonymised else read)
     parts = split(cleaned.examples, config.training.validation_share, config.training.seed)
     outdated = find_stale(config, workspace, domain, cleaned)
-    leaked = leaks(cleaned.examples, read_questions(settings.questions)) if settings.questions else None
+    questions = read_questions(settings.questions) if settings.questions else None
+    if questions and anonymiser:
+        questions = anonymise_questions(questions, anonymiser)
+    leaked = None if questions is None else leaks(cleaned.examples, questions)
     report = describe(path, len(read), cleaned, parts, outdated, leaked)
+    if anonymised:
+        report["anonymised"] = account(anonymised, find_at_odds(config, workspace, domain, cleaned, anonymised))
     return publish_dataset(workspace, domain, parts, config.training.seed, report, report_markdown(domain, report))
 
 
@@ -64,6 +71,29 @@ def find_stale(config: Config, workspace: Workspace, domain: str, cleaned: Clean
                 return None
 
         return stale(cleaned.examples, read)
+
+
+def switched_on(config: Config) -> bool:
+    """Whether personal data is to be replaced."""
+    return config.training.anonymise.mode != "off"
+
+
+def find_at_odds(
+    config: Config, workspace: Workspace, domain: str, cleaned: Cleaned, anonymised: Anonymised
+) -> list[str] | None:
+    """The examples that lost what one of their indexed documents says; None where nothing is indexed."""
+    with open_index(config, workspace, domain) as index:
+        if index is None or not index.snapshot:
+            return None
+
+        @cache
+        def read(document: str) -> str | None:
+            try:
+                return index.document(document).text
+            except NotFound:
+                return None
+
+        return at_odds(anonymised, cleaned.examples, read)
 
 
 def open_index(config: Config, workspace: Workspace, domain: str) -> "AbstractContextManager[Index | None]":
@@ -125,6 +155,8 @@ def summary(report: Mapping[str, Any]) -> list[str]:
         lines.append("leakage: not checked, the domain has no questions")
     else:
         lines.append(f"leakage: {len(report['leaks'])} examples with a question of the evaluation")
+    if "anonymised" in report:
+        lines += account_lines(report["anonymised"])
     return lines
 
 
@@ -135,6 +167,10 @@ def report_markdown(domain: str, report: Mapping[str, Any]) -> str:
     sections = {f"Removed: {kind.replace('_', ' ')}": ids for kind, ids in report["removed"].items()}
     sections["Stale"] = [f"{item['id']}: {item['reason']}" for item in report["stale"] or ()]
     sections["Leakage"] = [f"{item['example']} asks question {item['question']}" for item in report["leaks"] or ()]
+    private = report.get("anonymised", {})
+    sections["Left out for personal data"] = [f"{item['id']}: {item['reason']}" for item in private.get("left_out", ())]
+    sections["At odds with a document after anonymising"] = private.get("at_odds") or []
+    sections["Personal data in ids of documents"] = private.get("document_ids", [])
     for title, items in sections.items():
         if items:
             lines += ["", f"## {title}", "", *(f"- {item}" for item in items)]
