@@ -69,12 +69,24 @@ class Anonymiser:
         self._allowed = re.compile("|".join(patterns) or r"(?!)", re.DOTALL)
         self._known: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
 
-    def learn(self, text: str) -> None:
-        """Remember what a text holds, so that `replace` finds it everywhere; not lone words that may be a name."""
-        for span in self.spans(text):
-            value = text[span.start : span.end]
-            if span.kind != "name" or " " in value:
-                self._remember(self._known, span.kind, value)
+    def learn(self, texts: Iterable[str]) -> None:
+        """Remember what texts hold, so that `replace` finds it everywhere.
+
+        Not so lone names that are also written small somewhere (Rose, Mark): those may be words.
+        """
+        small: set[str] = set()
+        lone: set[str] = set()
+        for text in texts:
+            small.update(word for word in _TOKEN.findall(text) if word.islower())
+            for span in self.spans(text):
+                value = text[span.start : span.end]
+                if span.kind != "name" or " " in value:
+                    self._remember(self._known, span.kind, value)
+                else:
+                    lone.add(value)
+        for name in lone:
+            if name.casefold() not in small:
+                self._remember(self._known, "name", name)
 
     def replace(self, texts: Sequence[str]) -> tuple[list[str], list[tuple[str, str]]]:
         """Texts that belong together without personal data, and the (kind, value) of each place that was replaced.
@@ -138,9 +150,7 @@ def anonymise(examples: Sequence[Example], settings: AnonymiseConfig) -> tuple[A
     replacements = Pseudonyms.from_environment(os.environ) if settings.mode == "pseudonym" else Masks()
     anonymiser = Anonymiser(settings, replacements)
     tidied = [tidy(example) for example in examples]
-    for example in tidied:
-        for text in _texts(example):
-            anonymiser.learn(text)
+    anonymiser.learn(text for example in tidied for text in _texts(example))
     done = Anonymised([], settings.mode, isinstance(replacements, Pseudonyms) and replacements.random)
     taken = {example.id for example in examples}
     for number, example in enumerate(tidied, 1):

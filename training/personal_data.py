@@ -165,7 +165,7 @@ def phone_finder(regions: Sequence[str]) -> Finder:
 _CUE: Final = r"\b(?:phone|mobile|cell|tel|call|ring|dial|text|sms|fax|whatsapp|reach (?:me|us|him|her)|number is)\b"
 _PHONE_CUE: Final = re.compile(rf"{_CUE}[^\d\n]{{0,30}}$", re.IGNORECASE)
 _CUED_PHONE: Final = re.compile(
-    rf"{_CUE}[^\d\n+(]{{0,20}}(?P<phone>\+?\(?\d(?:[ ()./-]{{0,2}}\d){{6,14}})(?![\w-])", re.IGNORECASE
+    rf"{_CUE}[^\d\n+(]{{0,20}}(?P<phone>\+?\(?\d(?:[ ()./-]{{0,3}}\d){{6,14}})(?![\w-])", re.IGNORECASE
 )
 
 

@@ -56,8 +56,9 @@ _RULES: Final = tuple(
     )
 )
 _PAIR: Final = re.compile(
-    rf"(?<![\w’'-])(?P<name>(?P<given>{_WORD})(?:[ ]{_INITIAL}|[ ][A-Z](?=[ ]))?"
-    rf"[ ](?:{_PARTICLE}[ ])?{_WORD}(?:[ ]{_WORD})?)"
+    # Looked at from each word on, so that `Is Anna Moreau in?` is not taken for one name.
+    rf"(?<![\w’'-])(?=(?P<name>(?P<given>{_WORD})(?:[ ]{_INITIAL}|[ ][A-Z](?=[ ]))?"
+    rf"[ ](?:{_PARTICLE}[ ])?{_WORD}(?:[ ]{_WORD})?))"
 )
 """A given name that is known and what is written large after it."""
 
@@ -153,7 +154,7 @@ _POSTCODE: Final = (
     r"(?:[A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2}|[A-Z]\d[A-Z] ?\d[A-Z]\d|(?:[A-Z]{2},? )\d{5}(?:-\d{4})?"
     r"|(?:[A-Z]{1,2}-)?\d{4,6}(?: [A-Z]{2})?)"
 )
-_TOWN: Final = rf"{_LARGE}(?:[ -]{_LARGE}){{0,2}}"
+_TOWN: Final = rf"{_LARGE}(?:[ -](?!{_POSTCODE}(?!\w)){_LARGE}){{0,2}}"
 _UNIT: Final = r"(?:,?[ \n](?:[Aa]pt|[Aa]partment|[Ff]lat|[Ss]uite|[Uu]nit|#)\.?[ ]?[\dA-Z][\w-]*)?"
 _TAIL: Final = (
     rf"{_UNIT}(?:(?:,[ ]?|[ ]*\n[ ]*){_TOWN})?(?:,?[ ]|[ ]*\n[ ]*|,[ ]?\n)?(?:{_POSTCODE}(?!\w)(?:[ ]{_TOWN})?)?"
@@ -161,7 +162,7 @@ _TAIL: Final = (
 _NUMBER: Final = r"\d{1,5}[A-Za-z]?(?:-\d{1,4})?"
 _STREETS: Final = (
     # 12 Baker Street; 12 rue de la Paix; Hauptstraße 12; Calle Mayor 5; P.O. Box 12
-    rf"{_NUMBER}[ ](?:(?:North|South|East|West|[NSEW]\.?)[ ])?{_LARGE}(?:[ ]{_LARGE}){{0,2}}?[ ]{_STREET_WORD}\b\.?",
+    rf"{_NUMBER}[ ](?:(?:North|South|East|West|[NSEW]\.?)[ ])?{_LARGE}(?:[ ]{_LARGE}){{0,2}}?[ ]{_STREET_WORD}\b",
     (
         rf"{_NUMBER},?[ ](?:rue|avenue|boulevard|place|chemin|quai|allée)[ ]"
         rf"(?:de[ ]la[ ]|du[ ]|des[ ]|de[ ]|d['’]|l['’])?{_TOWN}"
@@ -193,6 +194,6 @@ def find_addresses(text: str) -> Iterator[Span]:
         return
     for pattern in _ADDRESSES:
         for match in pattern.finditer(text):
-            yield Span(match.start(), match.start() + len(match[0].rstrip(" ,\n")), "address")
+            yield Span(match.start(), match.start() + len(match[0].rstrip(" ,.\n")), "address")
     for match in _CUED_POSTCODE.finditer(text):
         yield Span(*match.span("code"), "address")
