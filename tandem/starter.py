@@ -59,6 +59,7 @@ domains:
 #   seed: 20261122
 #   closed_book: {{}}             # what is different for adapters that answer from memory
 #   reading: {{}}                 # and for those that answer from passages
+#   anonymise: {{mode: off}}      # personal data in examples: off, mask or pseudonym
 
 # serving:
 #   max_body_bytes: 10000000

@@ -5,6 +5,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, Final, Protocol
 
 from tandem.settings import AnonymiseConfig
@@ -65,6 +66,8 @@ class Anonymiser:
         self._finders = list(finders(settings.kinds, settings.phone_regions).values())
         self._finders.append(own_finder(settings.words, settings.patterns))
         self._replacements = replacements
+        # The same text is looked at when learning, when replacing and when counting.
+        self._by_rules = lru_cache(maxsize=50_000)(self._find)
         patterns = [re.escape(_alike(text)).replace(r"\*", ".*") for text in settings.allow]
         self._allowed = re.compile("|".join(patterns) or r"(?!)", re.DOTALL)
         self._known: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
@@ -110,11 +113,14 @@ class Anonymiser:
 
     def spans(self, text: str) -> list[Span]:
         """Where a text holds personal data, by the rules; none over another, none over what is allowed or ours."""
-        return self._sorted_out(text, (span for find in self._finders for span in find(text)))[0]
+        return self._sorted_out(text, self._by_rules(text))[0]
 
     def count_allowed(self, text: str) -> int:
         """Places that hold personal data which the operator allows."""
-        return self._sorted_out(text, (span for find in self._finders for span in find(text)))[1]
+        return self._sorted_out(text, self._by_rules(text))[1]
+
+    def _find(self, text: str) -> tuple[Span, ...]:
+        return tuple(span for find in self._finders for span in find(text))
 
     def _sorted_out(self, text: str, spans: Iterable[Span]) -> tuple[list[Span], int]:
         found = set(spans)
@@ -124,8 +130,7 @@ class Anonymiser:
         return without_overlaps(found - allowed, taken), len(without_overlaps(allowed))
 
     def _pass(self, text: str, local: dict[str, set[tuple[str, str]]]) -> tuple[str, list[tuple[str, str]]]:
-        by_rules = [span for find in self._finders for span in find(text)]
-        spans, _ = self._sorted_out(text, [*by_rules, *_again(text, self._known), *_again(text, local)])
+        spans, _ = self._sorted_out(text, [*self._by_rules(text), *_again(text, self._known), *_again(text, local)])
         pieces, replaced, place = [], [], 0
         for span in spans:
             value = text[span.start : span.end]

@@ -154,10 +154,8 @@ def _iban(chance: Chance) -> tuple[str, str]:
 def _ip(chance: Chance) -> tuple[str, str]:
     if chance.random() < 0.3:
         return "ip", f"2a02:{_number(chance, 3)}:1::{_number(chance, 2)}"
-    return (
-        "ip",
-        f"{chance.choice((81, 93, 145, 203))}.{chance.randint(1, 250)}.{chance.randint(1, 250)}.{chance.randint(1, 250)}",
-    )
+    parts = [chance.choice((81, 93, 145)), *(chance.randint(1, 250) for _ in range(3))]
+    return "ip", ".".join(map(str, parts))
 
 
 def _address(chance: Chance) -> tuple[str, str]:
