@@ -26,6 +26,11 @@ def _as_list(value: object) -> object:
     return [value] if isinstance(value, str | Path) else value
 
 
+def _off_as_written(value: object) -> object:
+    """YAML reads a bare `off` as false."""
+    return "off" if value is False else value
+
+
 def _domain_name(name: str) -> str:
     try:
         return validate_name(name, "domain")
@@ -95,7 +100,7 @@ PersonalKind = Literal["name", "address", "email", "phone", "card", "iban", "ip"
 class AnonymiseConfig(Section):
     """What happens to personal data in examples; documents and questions are not touched."""
 
-    mode: Literal["off", "mask", "pseudonym"] = "off"
+    mode: Annotated[Literal["off", "mask", "pseudonym"], BeforeValidator(_off_as_written)] = "off"
     """`mask` writes [EMAIL]; `pseudonym` the same made-up value for the same one, under TANDEM_PSEUDONYM_KEY."""
     kinds: list[PersonalKind] = Field(default_factory=lambda: list(get_args(PersonalKind)))
     """What is looked for; `id` is a national number of a person."""

@@ -59,7 +59,13 @@ domains:
 #   seed: 20261122
 #   closed_book: {{}}             # what is different for adapters that answer from memory
 #   reading: {{}}                 # and for those that answer from passages
-#   anonymise: {{mode: off}}      # personal data in examples: off, mask or pseudonym
+#   anonymise:                  # personal data in the examples
+#     mode: off                 # off, mask or pseudonym
+#     kinds: [name, address, email, phone, card, iban, ip, id]
+#     phone_regions: [US, GB]   # whose numbers are found without a leading +
+#     words: []                 # further words to replace
+#     patterns: []              # and regular expressions
+#     allow: []                 # what is meant to be public; * stands for anything
 
 # serving:
 #   max_body_bytes: 10000000

@@ -11,7 +11,7 @@ from typing import Final
 from training.personal_data import Span
 
 _UPPER: Final = "A-ZÀ-ÖØ-ÞĀĂĄĆČĎĐĒĘĚĢĪĶŁĻŃŇŌŐŘŚŞŠŤŪŮŰŹŻŽΑ-ΩΆΈΉΊΌΎΏА-Я"
-_WORD: Final = rf"(?:[{_UPPER}][’'])?[{_UPPER}][^\W\d_]*(?:[-’'][{_UPPER}]?[^\W\d_]+)*"
+_WORD: Final = rf"(?:[{_UPPER}][’'])?[{_UPPER}][^\W\d_]*(?:[-’'][^\W\d_]+)*"
 _INITIAL: Final = rf"[{_UPPER}]\."
 _PARTICLE: Final = (
     r"(?:van der|van den|van de|von der|de la|de los|van|von|de|del|della|der|den|di|da|dos|du|la|le|al|bin|ben|ter|y)"
