@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tandem.adapters import file_digest
-from tandem.errors import ConfigError, NotFound
-from tandem.settings import Config, DomainConfig
+from tandem.errors import ConfigError, NotFound, UserError
+from tandem.settings import CleaningConfig, Config, DomainConfig
 from tandem.workspace import Workspace
 from training.checks import Leak, Stale, leaks, stale
 from training.cleaning import Cleaned, clean
 from training.dataset import Dataset, publish_dataset
-from training.examples import read_examples, read_questions
+from training.examples import Read, read_questions, read_source
 from training.splitting import Split, split
 
 if TYPE_CHECKING:
@@ -29,22 +29,25 @@ def prepare(config: Config, workspace: Workspace, domain: str) -> Dataset:
     Raises ConfigError where no examples are configured, and UserError for what is wrong with them, by file and line.
     """
     settings = config.domain(domain)
-    path = examples_path(settings, config, domain)
-    read = read_examples(path)
-    cleaned = clean(read)
+    source = examples_source(settings, config, domain)
+    read = read_source(source)
+    cleaned = clean(read.examples, config.training.cleaning)
+    if not cleaned.examples:
+        raise UserError(f"Cleaning leaves nothing of the examples in {source}.", code="invalid_examples")
     parts = split(cleaned.examples, config.training.validation_share, config.training.seed)
     outdated = find_stale(config, workspace, domain, cleaned)
     leaked = leaks(cleaned.examples, read_questions(settings.questions)) if settings.questions else None
-    report = describe(path, len(read), cleaned, parts, outdated, leaked)
+    report = describe(source, read, config.training.cleaning, cleaned, parts, outdated, leaked)
     return publish_dataset(workspace, domain, parts, config.training.seed, report, report_markdown(domain, report))
 
 
-def examples_path(settings: DomainConfig, config: Config, domain: str) -> Path:
-    """The file of examples; ConfigError that names the key where there is none."""
+def examples_source(settings: DomainConfig, config: Config, domain: str) -> Path | str:
+    """The file or the name of the examples; ConfigError that names the key where there is none."""
     if settings.examples is None:
         raise ConfigError(
             f"The domain {domain} has no examples: set `domains.{domain}.examples` in {config.path} to a file of "
-            'JSON lines such as {"id": "1", "question": "…", "answer": "…", "documents": ["…"]}.',
+            "JSON lines, CSV or Parquet, or to the name of a dataset; rows are such as "
+            '{"id": "1", "question": "…", "answer": "…", "documents": ["…"]}.',
             code="no_examples",
         )
     return settings.examples
@@ -78,16 +81,24 @@ def open_index(config: Config, workspace: Workspace, domain: str) -> "AbstractCo
 
 
 def describe(
-    path: Path, read: int, cleaned: Cleaned, parts: Split, outdated: list[Stale] | None, leaked: list[Leak] | None
+    source: Path | str,
+    read: Read,
+    steps: CleaningConfig,
+    cleaned: Cleaned,
+    parts: Split,
+    outdated: list[Stale] | None,
+    leaked: list[Leak] | None,
 ) -> dict[str, Any]:
     """The report's values; lists hold ids of examples."""
     documents = [{name for example in part for name in example.documents} for part in (parts.train, parts.validation)]
     return {
         "prepared": datetime.now(UTC).isoformat(timespec="microseconds"),
-        "source": str(path),
-        "source_digest": file_digest(path),
+        "source": str(source),
+        "source_digest": file_digest(source) if isinstance(source, Path) else None,
+        "shape": read.shape,
+        "unused_system_turns": read.unused_system_turns,
         "counts": {
-            "read": read,
+            "read": len(read.examples),
             "kept": len(cleaned.examples),
             "train": len(parts.train),
             "validation": len(parts.validation),
@@ -99,7 +110,10 @@ def describe(
             "exact_duplicates": cleaned.exact_duplicates,
             "near_duplicates": cleaned.near_duplicates,
             "contradictions": cleaned.contradictions,
+            "empty": cleaned.empty,
         },
+        "changed": cleaned.changed,
+        "switched_off": [step for step, on in steps.model_dump().items() if not on],
         "licences": dict(Counter(example.licence for example in cleaned.examples if example.licence)),
         "stale": None if outdated is None else [asdict(item) for item in outdated],
         "leaks": None if leaked is None else [asdict(item) for item in leaked],
@@ -113,10 +127,17 @@ def summary(report: Mapping[str, Any]) -> list[str]:
     train = f"{counts['train']} to train on ({counts['train_documents']} documents)"
     validation = f"{counts['validation']} for validation ({counts['validation_documents']} other documents)"
     taken_out = ", ".join(f"{len(ids)} {kind.replace('_', ' ')}" for kind, ids in report["removed"].items())
+    changed = ", ".join(f"{count} by {step}" for step, count in report["changed"].items())
     lines = [
         f"{kept}: {train}, {validation}; {counts['abstentions']} abstain",
         f"removed: {taken_out}",
+        f"changed: {changed}; switched off: {', '.join(report['switched_off']) or 'nothing'}",
     ]
+    if report["unused_system_turns"]:
+        lines.append(
+            f"system turns: {report['unused_system_turns']} not used, all the same; training and serving use the "
+            "domain's `system_prompt`"
+        )
     if report["stale"] is None:
         lines.append("stale: not checked, the domain is not indexed")
     else:

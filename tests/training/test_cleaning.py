@@ -1,8 +1,12 @@
 """Cleaning: one form of text, nothing twice, and nothing taken out that is not said."""
 
+import re
+
 from hypothesis import given
 from hypothesis import strategies as st
 
+from retrieval.documents import clean_text
+from tandem.settings import CleaningConfig
 from tests.training.helpers import example
 from training.cleaning import NEAR, clean, near_duplicates, normalise, overlap, tidy_text
 from training.examples import Example
@@ -44,6 +48,33 @@ def test_nearly_the_same_question_goes_and_another_number_or_answer_stays() -> N
         example("e", "How much does the Tavry K2 hold?"),
     ]
     assert clean(rows).near_duplicates == ["b"]
+
+
+@given(st.text())
+def test_the_default_steps_do_what_documents_get_and_even_blanks(text: str) -> None:
+    lines = (re.sub(r"[^\S\n]+", " ", line).strip(" ") for line in clean_text(text).split("\n"))
+    assert tidy_text(text) == "\n".join(lines).strip()
+
+
+def test_each_step_can_be_switched_off_and_is_counted() -> None:
+    question = "Please tell me how much hot water the big Tavry K2 kettle holds today"
+    rows = [
+        example("a", question),
+        example("b", question.upper()),
+        example("c", question, answer="Lots."),
+        example("d", question + " please"),
+        example("e", "Cafe\u0301\u200b  au lait?"),
+        example("f", "\u0000"),
+    ]
+    cleaned = clean(rows)
+    assert (cleaned.exact_duplicates, cleaned.contradictions, cleaned.near_duplicates) == (["b"], ["c"], ["d"])
+    assert (cleaned.empty, cleaned.changed) == (["f"], {"noise": 2, "zero_width": 0, "unicode": 1})
+    off = CleaningConfig.model_validate(dict.fromkeys(CleaningConfig.model_fields, False))
+    assert clean(rows, off).examples == rows
+    for step, name in [("exact_duplicates", "b"), ("contradictions", "c"), ("near_duplicates", "d")]:
+        left = clean(rows, CleaningConfig.model_validate({step: False})).examples
+        assert [kept.id for kept in left] == sorted(["a", name, "e"])
+    assert clean(rows, CleaningConfig(zero_width=True)).examples[-1].question == "Café au lait?"
 
 
 @given(EXAMPLES)
