@@ -72,14 +72,16 @@ def clean(examples: Sequence[Example], settings: CleaningConfig = EVERY_DEFAULT)
 
 def _tidy_counted(example: Example, settings: CleaningConfig, changed: Counter[str]) -> Example:
     """The example with its texts in one form; each step that changed one of them counts one up."""
-    texts = {"question": example.question, "answer": example.answer, "value": example.value}
+    texts = {"question": example.question, "answer": example.answer, "value": example.value or ""}
     for step, apply in TEXT_STEPS.items():
         if getattr(settings, step):
-            after = {key: text and apply(text) for key, text in texts.items()}
+            after = {key: apply(text) for key, text in texts.items()}
             changed[step] += after != texts
             texts = after
     # JSON may carry lone surrogates, UTF-8 and so the dataset cannot.
-    return replace(example, **{key: text and _SURROGATES.sub("\ufffd", text) for key, text in texts.items()})
+    texts = {key: _SURROGATES.sub("\ufffd", text) for key, text in texts.items()}
+    value = None if example.value is None else texts["value"]
+    return replace(example, question=texts["question"], answer=texts["answer"], value=value)
 
 
 def tidy_text(text: str) -> str:
