@@ -151,7 +151,7 @@ def _score_answers_only() -> None:
     from trl.trainer import utils
 
     if hasattr(utils, "_use_triton"):
-        utils._use_triton = lambda device: True
+        utils._use_triton = lambda _device: True
 
 
 def _as_dataset(rows: Sequence[Row]) -> Any:
