@@ -157,7 +157,7 @@ class Demo:
                 self.say(outputs[kind].read().rstrip())
                 self._check(commands[kind], running[kind])
                 adapters = self.result("adapters", "list", DOMAIN)["adapters"]
-                return next(str(adapter["version"]) for adapter in adapters if adapter["kind"] == kind)
+                return [str(adapter["version"]) for adapter in adapters if adapter["kind"] == kind][-1]
 
             try:
                 yield wait_for
