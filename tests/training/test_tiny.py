@@ -50,7 +50,7 @@ def test_it_reads_passages_of_the_kind_that_it_was_taught(scores: dict[Source, R
 
 def test_it_finds_the_passage_in_text_unlike_what_it_was_taught(scores: dict[Source, ReadingScore]) -> None:
     """Its card says how far the values themselves are from their target; this holds what is reached."""
-    for source, value in ((Source.DEVELOPMENT, 0.48), (Source.HELD_OUT, 0.45)):
+    for source, value in ((Source.DEVELOPMENT, 0.5), (Source.HELD_OUT, 0.47)):
         assert scores[source].value >= value
         assert scores[source].citation >= 0.88
         assert scores[source].abstention >= 0.56
