@@ -62,7 +62,7 @@ class Searcher:
         return self._search(request, vector, clock)
 
     def search_all(self, requests: Sequence[Request]) -> Iterator[SearchResult]:
-        """`search` for each of many requests, whose queries are embedded together: 9 instead of 23 ms each."""
+        """`search` for each of many requests, whose queries are embedded together: it takes under half the time."""
         vectors = self._embedder.encode_queries([request.query for request in requests])
         for request, vector in zip(requests, vectors, strict=True):
             yield self._search(request, vector, Clock())
