@@ -54,8 +54,9 @@ def main() -> None:
     lines = CONFIGURATION.with_name("questions.jsonl").read_text(encoding="utf-8").splitlines()
     with tempfile.TemporaryDirectory() as folder:
         demo = Demo(Path(folder), quiet=True)
-        demo.command("index", DOMAIN, str(DOCUMENTS), *demo.project)
-        with demo.server(keep=False) as url:
+        demo.command("index", DOMAIN, str(DOCUMENTS))
+        with demo.server(keep=False) as wait_until_ready:
+            url = wait_until_ready()
             judged = [judge(json.loads(line), url) for line in lines]
     for name in dict.fromkeys(name for result in judged for name in result):
         results = [result[name] for result in judged if name in result]

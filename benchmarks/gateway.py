@@ -163,8 +163,9 @@ def main() -> None:
     system_prompt = load_config(CONFIGURATION).domain(DOMAIN).system_prompt
     with tempfile.TemporaryDirectory() as folder:
         demo = Demo(Path(folder), quiet=True)
-        demo.command("index", DOMAIN, *demo.project)
-        with demo.server(keep=False) as url:
+        demo.command("index", DOMAIN)
+        with demo.server(keep=False) as wait_until_ready:
+            url = wait_until_ready()
             engine = engine_url(demo.server_process)
             comparisons = measure(
                 lambda variant: ways(url, engine, DOMAIN, variant, questions, system_prompt), options.repetitions

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from tandem.names import validate_name
 from tandem.settings import (
+    CleaningConfig,
     Config,
     DomainConfig,
     EngineConfig,
@@ -41,6 +42,9 @@ SECTIONS: Final[dict[str, type[Section]]] = {
     "serving": ServingConfig,
     "training": TrainingConfig,
 }
+
+DATA_ENDINGS: Final = {".jsonl", ".json", ".csv", ".parquet", ".txt"}
+"""Names that end so are meant as files."""
 
 HUB_ID: Final = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 
@@ -109,6 +113,8 @@ def _unknown_key(source: YamlSource, location: tuple[str | int, ...]) -> Problem
             section = SuccessConfig
         case ["domains", _, "success", "style_rules", _]:
             section = StyleRule
+        case ["training", "cleaning"]:
+            section = CleaningConfig
         case [name, *_]:
             section = SECTIONS[str(name)]
     valid = [name for name in section.model_fields if (section, name) != (Config, "path")]
@@ -123,6 +129,8 @@ def _resolve_paths(source: YamlSource, values: dict[str, Any], folder: Path) -> 
         resolved = _absolute(folder, mapping[key])
         if resolved.exists():
             mapping[key] = str(resolved)
+        elif key == "examples" and _may_be_dataset(mapping[key]):
+            continue
         else:
             problems.append(Problem(source.line(location), f"`{_dotted(location)}`: {resolved} does not exist"))
     for key in ("base_model", "embedder"):
@@ -136,6 +144,11 @@ def _resolve_paths(source: YamlSource, values: dict[str, Any], folder: Path) -> 
             message = f"`{key}`: there is no folder {resolved}, and {value!r} is no hub id"
             problems.append(Problem(source.line((key,)), message))
     return problems
+
+
+def _may_be_dataset(value: str) -> bool:
+    """Whether what is no file may be the name of a dataset: `name` or `owner/name`, without the ending of a file."""
+    return HUB_ID.fullmatch(value) is not None and Path(value).suffix.lower() not in DATA_ENDINGS
 
 
 def _path_fields(values: dict[str, Any]) -> Iterator[tuple[Any, Any, tuple[str | int, ...]]]:

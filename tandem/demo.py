@@ -12,7 +12,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -28,7 +28,7 @@ STOP_SECONDS: Final = 45.0
 ANSWER_SECONDS: Final = 120.0
 READERS: Final = 4
 """Questions in flight while an adapter is swapped."""
-EVALUATED: Final = ("--limit", "150", "--concurrency", "16")
+EVALUATED: Final = ("--limit", "120", "--concurrency", "16")
 """Of the test questions so many, drawn by a seed: all of them take the demo past six minutes on two cores."""
 
 
@@ -67,30 +67,32 @@ def _demo(demo: "Demo", keep: bool) -> dict[str, Any]:
     demo.title("Spring: the handbook, and examples of how the house answers")
     demo.command("index", DOMAIN)
     demo.command("prepare", DOMAIN)
-    memory, reading = demo.train_both()
-    demo.title("Autumn: the server starts, and a new edition of the handbook comes")
-    with demo.server(keep) as wait_until_ready:
-        demo.command("index", DOMAIN, os.path.relpath(NEW_EDITION), "--replace")
-        stale = demo.stale_examples()
-        url = wait_until_ready()
-        demo.title("Put the adapters live while questions are being asked")
-        demo.swap(memory, "finetuned", url)
-        demo.swap(memory, "hybrid", url)
-        asked = demo.swap_under_load(reading, memory, url, [row["question"] for row in questions])
-        demo.title("Which way is best?")
-        verdict = demo.evaluate(url)
-        demo.title("The same question, every way")
-        for row in questions:
-            expected = " or ".join(row["answers"]) or "nothing: no document says it"
-            demo.command("compare", DOMAIN, row["question"], "--url", url, project=False)
-            demo.say(f"(the handbook says {expected})")
-        ask = f'.venv/bin/tandem ask {DOMAIN} "YOUR QUESTION"'
-        if keep:
-            demo.say(f"\nThe server goes on (process {demo.server_process}). Ask your own:\n  {ask} --url {url}")
-            demo.say(f"Stop it with:\n  kill {demo.server_process}")
-        else:
-            serve = f".venv/bin/tandem serve --config {shlex.quote(os.path.relpath(CONFIGURATION))}"
-            demo.say(f"\nAsk your own, in two terminals:\n  make serve          # or: {serve}\n  {ask}")
+    with demo.training() as trained:
+        memory = trained("closed-book")
+        with demo.server(keep) as wait_until_ready:
+            reading = trained("reading")
+            demo.title("Autumn: a new edition of the handbook")
+            demo.command("index", DOMAIN, os.path.relpath(NEW_EDITION), "--replace")
+            stale = demo.stale_examples()
+            url = wait_until_ready()
+            demo.title("Put the adapters live while questions are being asked")
+            demo.swap(memory, "finetuned", url)
+            demo.swap(memory, "hybrid", url)
+            asked = demo.swap_under_load(reading, memory, url, [row["question"] for row in questions])
+            demo.title("Which way is best?")
+            verdict = demo.evaluate(url)
+            demo.title("The same question, every way")
+            for row in questions:
+                expected = " or ".join(row["answers"]) or "nothing: no document says it"
+                demo.command("compare", DOMAIN, row["question"], "--url", url, project=False)
+                demo.say(f"(the handbook says {expected})")
+            ask = f'.venv/bin/tandem ask {DOMAIN} "YOUR QUESTION"'
+            if keep:
+                demo.say(f"\nThe server goes on (process {demo.server_process}). Ask your own:\n  {ask} --url {url}")
+                demo.say(f"Stop it with:\n  kill {demo.server_process}")
+            else:
+                serve = f".venv/bin/tandem serve --config {shlex.quote(os.path.relpath(CONFIGURATION))}"
+                demo.say(f"\nAsk your own, in two terminals:\n  make serve          # or: {serve}\n  {ask}")
     return {
         "adapters": {"finetuned": memory, "hybrid": reading},
         "stale": stale,
@@ -130,32 +132,39 @@ class Demo:
         parsed: dict[str, Any] = json_module.loads(done.stdout)
         return parsed
 
-    def train_both(self) -> tuple[str, str]:
-        """Train an adapter of each kind at the same time, on half of the cores each; their versions."""
+    @contextmanager
+    def training(self) -> Iterator[Callable[[str], str]]:
+        """Both kinds of adapter in training at the same time, on half of the cores each.
+
+        Gives a function that waits for one kind, shows what its command printed, and returns the adapter's version.
+        """
         commands = {kind: ("train", DOMAIN, "--kind", kind) for kind in ("closed-book", "reading")}
         half = max(1, len(os.sched_getaffinity(0)) // 2)
         environment = {**os.environ, "OMP_NUM_THREADS": str(half)}
         for arguments in commands.values():
             self._show(arguments)
-        with tempfile.TemporaryFile("w+") as kept:
-            outputs = {"closed-book": kept, "reading": subprocess.DEVNULL if self.quiet else None}
+        self.say("  (both at once, for some minutes)")
+        with ExitStack() as stack:
+            outputs = {kind: stack.enter_context(tempfile.TemporaryFile("w+")) for kind in commands}
             running = {
                 kind: subprocess.Popen(_tandem(*arguments, *self.project), stdout=outputs[kind], env=environment)
                 for kind, arguments in commands.items()
             }
+
+            def wait_for(kind: str) -> str:
+                running[kind].wait()
+                outputs[kind].seek(0)
+                self.say(outputs[kind].read().rstrip())
+                self._check(commands[kind], running[kind])
+                adapters = self.result("adapters", "list", DOMAIN)["adapters"]
+                return [str(adapter["version"]) for adapter in adapters if adapter["kind"] == kind][-1]
+
             try:
-                for kind in ("reading", "closed-book"):
-                    running[kind].wait()
-                    self._check(commands[kind], running[kind])
+                yield wait_for
             finally:
                 for process in running.values():
                     process.kill()
                     process.wait()
-            kept.seek(0)
-            self.say(kept.read().rstrip())
-        adapters = self.result("adapters", "list", DOMAIN)["adapters"]
-        newest = {adapter["kind"]: adapter["version"] for adapter in adapters}
-        return newest["closed-book"], newest["reading"]
 
     def stale_examples(self) -> int:
         """How many examples the indexed documents no longer bear out, and say so."""
@@ -198,6 +207,7 @@ class Demo:
         """
         arguments = ("serve", "--port", "0")
         self._show(arguments)
+        self.say("  (it starts while the rest is done)")
         log = self.workspace / "logs" / "serve.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("wb") as output:

@@ -26,6 +26,11 @@ def _as_list(value: object) -> object:
     return [value] if isinstance(value, str | Path) else value
 
 
+def _file_or_name(value: Path | str | None) -> Path | str | None:
+    """What is absolute is a file."""
+    return Path(value) if isinstance(value, str) and Path(value).is_absolute() else value
+
+
 def _off_as_written(value: object) -> object:
     """YAML reads a bare `off` as false."""
     return "off" if value is False else value
@@ -126,6 +131,23 @@ class TrainingOverrides(Section):
     patience: PositiveInt | None = None
 
 
+class CleaningConfig(Section):
+    """The steps of cleaning examples, in their order; each is counted in the dataset's report."""
+
+    noise: bool = True
+    """Control characters go, line ends become one kind, repeated blanks one."""
+    zero_width: bool = False
+    """Zero-width spaces, word joiners and byte-order marks go; off, as some scripts break their lines by them."""
+    unicode: bool = True
+    """Characters that can be written in several ways get one (NFC)."""
+    exact_duplicates: bool = True
+    """The same question with the same answer stays once."""
+    contradictions: bool = True
+    """Of one question with several answers the first stays."""
+    near_duplicates: bool = True
+    """Questions of nearly the same words with the same numbers and answer stay once."""
+
+
 class TrainingConfig(Section):
     """How adapters are trained."""
 
@@ -148,12 +170,14 @@ class TrainingConfig(Section):
     without_right_passage: Annotated[float, Field(ge=0, lt=1)] = 0.2
     """Share of a reading adapter's rows whose right passage is left out; their answer is the abstention."""
     seed: Annotated[int, Field(ge=0, strict=True)] = 20261122
+    cleaning: CleaningConfig = Field(default_factory=CleaningConfig)
+    """What `tandem prepare` does to the examples."""
+    anonymise: AnonymiseConfig = Field(default_factory=AnonymiseConfig)
+    """Personal data in the examples."""
     closed_book: TrainingOverrides = Field(default_factory=TrainingOverrides)
     """What is different for adapters that answer from memory."""
     reading: TrainingOverrides = Field(default_factory=TrainingOverrides)
     """What is different for adapters that answer from passages."""
-    anonymise: AnonymiseConfig = Field(default_factory=AnonymiseConfig)
-    """Personal data in the examples."""
 
     def for_kind(self, kind: str) -> Self:
         """The settings that hold for one kind of adapter, `closed-book` or `reading`, with no overrides left."""
@@ -172,8 +196,8 @@ class DomainConfig(Section):
 
     documents: Annotated[list[Path] | None, BeforeValidator(_as_list)] = None
     """Files and folders to index: text, Markdown, HTML, PDF, DOCX."""
-    examples: Path | None = None
-    """Training rows, JSON lines."""
+    examples: Annotated[Path | str | None, AfterValidator(_file_or_name)] = None
+    """Training rows: a file (JSON lines, CSV, Parquet), as an absolute path, or a name for the `datasets` library."""
     questions: Path | None = None
     """Validation and test questions, JSON lines."""
     system_prompt: str | None = None

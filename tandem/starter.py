@@ -57,6 +57,7 @@ domains:
 #   distractors: 3              # passages beside the right one, for adapters that read
 #   without_right_passage: 0.2  # share of their rows whose answer is the abstention
 #   seed: 20261122
+#   cleaning: {{}}                # steps to switch, such as near_duplicates: false
 #   closed_book: {{}}             # what is different for adapters that answer from memory
 #   reading: {{}}                 # and for those that answer from passages
 #   anonymise:                  # personal data in the examples

@@ -12,8 +12,13 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from hypothesis import HealthCheck, settings
 
 from serving.supervisor import free_port
+
+# A busy machine is not a defect of the code: no property has a time limit.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 PROJECT = Path(__file__).parent.parent
 TINY = PROJECT / "models" / "tiny"

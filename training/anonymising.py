@@ -10,7 +10,6 @@ from typing import Any, Final, Protocol
 
 from tandem.settings import AnonymiseConfig
 from training.checks import holds
-from training.cleaning import tidy
 from training.examples import Example, Question
 from training.personal_data import Span, finders, own_finder, without_overlaps
 from training.pseudonyms import OURS, Masks, Pseudonyms
@@ -146,26 +145,36 @@ class Anonymiser:
             known[first[0]].add((value, kind))
 
 
+def without_personal_data(
+    examples: Sequence[Example], questions: Sequence[Question] | None, settings: AnonymiseConfig
+) -> tuple[Anonymised | None, Sequence[Question] | None]:
+    """The examples anonymised, None where that is switched off, and the evaluation's questions.
+
+    The questions get the same replacements, in memory only, so that leakage is still seen.
+    """
+    if settings.mode == "off":
+        return None, questions
+    done, anonymiser = anonymise(examples, settings)
+    if questions is None:
+        return done, None
+    texts = (anonymiser.replace([question.question])[0][0] for question in questions)
+    return done, [replace(question, question=text) for question, text in zip(questions, texts, strict=True)]
+
+
 def anonymise(examples: Sequence[Example], settings: AnonymiseConfig) -> tuple[Anonymised, Anonymiser]:
-    """Examples in one form of Unicode and blanks, without the personal data that rules find.
+    """Tidied examples without the personal data that rules find, and what finds it again.
 
     What is found in one example is looked for in all. Left out is an example whose `value`, or whose answer from
     documents, would be another one after it: it would teach what no document says. Raises ConfigError for a bad key.
     """
     replacements = Pseudonyms.from_environment(os.environ) if settings.mode == "pseudonym" else Masks()
     anonymiser = Anonymiser(settings, replacements)
-    tidied = [tidy(example) for example in examples]
-    anonymiser.learn(text for example in tidied for text in _texts(example))
+    anonymiser.learn(text for example in examples for text in _texts(example))
     done = Anonymised([], settings.mode, isinstance(replacements, Pseudonyms) and replacements.random)
     taken = {example.id for example in examples}
-    for number, example in enumerate(tidied, 1):
+    for number, example in enumerate(examples, 1):
         _anonymise(example, _free_id(number, taken), anonymiser, done)
     return done, anonymiser
-
-
-def anonymise_questions(questions: Sequence[Question], anonymiser: Anonymiser) -> list[Question]:
-    """The evaluation's questions with the same replacements, in memory only, so that leakage is still seen."""
-    return [replace(question, question=anonymiser.replace([question.question])[0][0]) for question in questions]
 
 
 def at_odds(done: Anonymised, kept: Iterable[Example], read_document: Callable[[str], str | None]) -> list[str]:

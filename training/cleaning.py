@@ -2,25 +2,44 @@
 
 import math
 import re
+import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from retrieval.documents import clean_text
+from tandem.settings import CleaningConfig
 from training.examples import Example
 
 NEAR: Final = 0.9
 """Share of common words (Jaccard) from which two questions with one answer count as the same."""
 
+EVERY_DEFAULT: Final = CleaningConfig()
+
 _WORD: Final = re.compile(r"[^\W_]+")
+_CONTROLS: Final = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f-\x84\x86-\x9f]")
+_ANY_LINE_END: Final = re.compile(r"\r\n|[\r\x0c\x85\u2028\u2029]")
+_SURROGATES: Final = re.compile(r"[\ud800-\udfff]")
+_ZERO_WIDTH: Final = re.compile(r"[\u200b\u2060\ufeff]")
 _BLANKS: Final = re.compile(r"[^\S\n]+")
 _LINE_ENDS: Final = re.compile(r" ?\n ?")
 
 
 @dataclass(frozen=True)
-class Cleaned:
-    """What is left, in its order, and the ids of what was taken out."""
+class Tidied:
+    """Examples with their texts in one form, in their order, and what came of it."""
+
+    examples: list[Example]
+    empty: list[str]
+    """Ids of those of whose question or answer nothing was left."""
+    changed: dict[str, int]
+    """Step that changes texts → examples it changed."""
+
+
+@dataclass(frozen=True)
+class Distinct:
+    """What is left without duplicates, in its order, and the ids of what was taken out."""
 
     examples: list[Example]
     exact_duplicates: list[str]
@@ -31,31 +50,81 @@ class Cleaned:
     """The same question with another answer than an earlier example."""
 
 
-def clean(examples: Sequence[Example]) -> Cleaned:
-    """Examples in one form (Unicode NFC, single blanks), without duplicates; of these the first one stays."""
-    kept: dict[str, Example] = {}
+def tidy(examples: Sequence[Example], settings: CleaningConfig = EVERY_DEFAULT) -> Tidied:
+    """Texts in one form; `settings` says which steps are taken."""
+    changed: Counter[str] = Counter(dict.fromkeys(TEXT_STEPS, 0))
+    tidied = [_tidy_counted(example, settings, changed) for example in examples]
+    kept = [example for example in tidied if example.question and example.answer]
+    return Tidied(kept, [example.id for example in tidied if not (example.question and example.answer)], dict(changed))
+
+
+def distinct(examples: Sequence[Example], settings: CleaningConfig = EVERY_DEFAULT) -> Distinct:
+    """Examples without duplicates, of which the first one stays; `settings` says which kinds are taken out."""
+    first: dict[str, Example] = {}
+    kept: list[Example] = []
     exact: list[str] = []
     contradictions: list[str] = []
-    for example in map(tidy, examples):
-        question = normalise(example.question)
-        earlier = kept.setdefault(question, example)
-        if earlier is not example:
-            same = normalise(earlier.answer) == normalise(example.answer)
+    for example in examples:
+        earlier = first.setdefault(normalise(example.question), example)
+        same = normalise(earlier.answer) == normalise(example.answer)
+        if earlier is example or not (settings.exact_duplicates if same else settings.contradictions):
+            kept.append(example)
+        else:
             (exact if same else contradictions).append(example.id)
-    near = near_duplicates(list(kept.values()))
-    left = [example for example in kept.values() if example.id not in near]
-    return Cleaned(left, exact, [example.id for example in kept.values() if example.id in near], contradictions)
+    # Of the first of each question only: what is exactly a duplicate is not for this step to take out.
+    near = near_duplicates(first.values()) if settings.near_duplicates else set()
+    return Distinct(
+        [example for example in kept if example.id not in near],
+        exact,
+        [example.id for example in kept if example.id in near],
+        contradictions,
+    )
 
 
-def tidy(example: Example) -> Example:
-    """The example with its texts in one form."""
-    value = None if example.value is None else tidy_text(example.value)
-    return replace(example, question=tidy_text(example.question), answer=tidy_text(example.answer), value=value)
+def _tidy_counted(example: Example, settings: CleaningConfig, changed: Counter[str]) -> Example:
+    """The example with its texts in one form; each step that changed one of them counts one up."""
+    texts = {"question": example.question, "answer": example.answer, "value": example.value or ""}
+    for step, apply in TEXT_STEPS.items():
+        if getattr(settings, step):
+            after = {key: apply(text) for key, text in texts.items()}
+            changed[step] += after != texts
+            texts = after
+    # JSON may carry lone surrogates, UTF-8 and so the dataset cannot.
+    texts = {key: _SURROGATES.sub("\ufffd", text) for key, text in texts.items()}
+    value = None if example.value is None else texts["value"]
+    return replace(example, question=texts["question"], answer=texts["answer"], value=value)
 
 
 def tidy_text(text: str) -> str:
-    """NFC, no control characters, single blanks, no blank space around lines; line ends stay."""
-    return _LINE_ENDS.sub("\n", _BLANKS.sub(" ", clean_text(text))).strip()
+    """A text after the steps that are taken by default; line ends stay."""
+    for step, apply in TEXT_STEPS.items():
+        if getattr(EVERY_DEFAULT, step):
+            text = apply(text)
+    return text
+
+
+def remove_noise(text: str) -> str:
+    """No control characters, `\n` line ends, single blanks, no blank space around lines."""
+    text = _CONTROLS.sub("", _ANY_LINE_END.sub("\n", text)).removeprefix("\ufeff")
+    return _LINE_ENDS.sub("\n", _BLANKS.sub(" ", text)).strip()
+
+
+def remove_zero_width(text: str) -> str:
+    """No zero-width spaces, word joiners and byte-order marks; the joiners of Persian, Hindi and emoji stay."""
+    return _ZERO_WIDTH.sub("", text).strip()
+
+
+def repair_unicode(text: str) -> str:
+    """NFC, and the replacement character for lone surrogates."""
+    return unicodedata.normalize("NFC", _SURROGATES.sub("\ufffd", text))
+
+
+TEXT_STEPS: Final[dict[str, Callable[[str], str]]] = {
+    "noise": remove_noise,
+    "zero_width": remove_zero_width,
+    "unicode": repair_unicode,
+}
+"""The switch of `training.cleaning` → what it does to a text, in the order in which they are taken."""
 
 
 def normalise(text: str) -> str:

@@ -1,15 +1,20 @@
-"""Examples: what a person wrote down as good answers, read and checked line by line."""
+"""Examples: what a person wrote down as good answers, read and checked row by row."""
 
+import hashlib
+import json
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StrictStr, ValidationError
 
 from tandem.prompt import ABSTENTION, find_markers, is_abstention
 from tandem.yaml_source import nearest
 from training.lines import Line, Problem, problems_error, read_lines
+from training.shapes import CHAT, LABELLED, NOT_CLASSIFICATION, QUESTION, Turned, allowed_keys, shapes_of, turn
+from training.sources import open_source
 
 Model = TypeVar("Model", bound=BaseModel)
 Text = Annotated[StrictStr, Field(pattern=r"\S")]
@@ -45,7 +50,7 @@ class Question:
 
 
 class ExampleLine(BaseModel):
-    """The keys of one line of examples."""
+    """The keys of one example."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -66,26 +71,125 @@ class QuestionLine(BaseModel):
     question: Text
 
 
-def read_examples(path: Path) -> list[Example]:
-    """The examples of a file of JSON lines. Raises UserError with one line for each problem, `FILE:LINE: what`."""
-    lines, problems = read_lines(path)
-    examples: list[Example] = []
-    first: dict[str, int] = {}
-    for line in lines:
-        found, wrong = _check(ExampleLine, line)
-        problems += wrong
+@dataclass(frozen=True)
+class Read:
+    """The examples of a source, and what a person should know of how they were read."""
+
+    examples: list[Example]
+    shape: str
+    unused_system_turns: int
+    """Rows of chat whose system turn, the same in all of them, is not trained on."""
+
+
+def read_examples(source: Path | str) -> list[Example]:
+    """The examples of a file or of a dataset's name. Raises UserError with one line for each problem."""
+    return read_source(source).examples
+
+
+def read_source(source: Path | str) -> Read:
+    """The examples of a file or of a dataset's name, and their shape.
+
+    Raises UserError with one line for each problem: `FILE:LINE: what`, or `FILE: row ROW: what`.
+    """
+    opened = open_source(source)
+    reader = _Reader(opened.unit)
+    for item in opened.rows():
+        reader.take(item)
+    if reader.problems:
+        raise problems_error(opened.name, reader.problems, opened.unit)
+    if not reader.examples:
+        raise problems_error(opened.name, [Problem(1, "there is no example in this file")], opened.unit)
+    return Read(reader.examples, reader.shape or QUESTION, reader.system_turns)
+
+
+class _Reader:
+    """Takes the rows of one source in their order."""
+
+    def __init__(self, unit: str) -> None:
+        self.unit = unit
+        self.examples: list[Example] = []
+        self.problems: list[Problem] = []
+        self.shape: str | None = None
+        self.system_turns = 0
+        self._system: str | None = None
+        self._shape_from = 0
+        self._first: dict[str, int] = {}
+        self._repeats: Counter[str] = Counter()
+
+    def take(self, item: Line | Problem) -> None:
+        """One row, or one problem that the source found."""
+        if isinstance(item, Problem):
+            self.problems.append(item)
+            return
+        shape = self._recognise(item)
+        turned = turn(shape, item.values) if shape else None
+        if isinstance(turned, str):
+            self.problems.append(Problem(item.number, turned))
+        elif shape and turned:
+            self._look_at_system(turned.system, item.number)
+            self._check(shape, turned, item.number)
+
+    def _recognise(self, line: Line) -> str | None:
+        """The row's shape; None where it is refused, with the reason among the problems."""
+        shapes = shapes_of(line.values)
+        if len(shapes) > 1:
+            self._refuse(line, f"this row has the columns of {' and of '.join(shapes)}; leave one of them")
+            return None
+        shape = shapes[0] if shapes else self.shape or QUESTION
+        if self.shape is None and shapes:
+            self.shape, self._shape_from = shape, line.number
+            if shape == LABELLED:
+                self._refuse(line, NOT_CLASSIFICATION)
+        elif shapes and shape != self.shape:
+            began = f"{self.unit} {self._shape_from} has {self.shape}"
+            self._refuse(line, f"this row has {shape}, and {began}; a file holds rows of one shape")
+            return None
+        return None if LABELLED in (shape, self.shape) else self._with_its_key(shape, line)
+
+    def _with_its_key(self, shape: str, line: Line) -> str | None:
+        if shape == CHAT and "messages" not in line.values:
+            self._refuse(line, "`messages` is missing")
+            return None
+        return shape
+
+    def _refuse(self, line: Line, message: str) -> None:
+        self.problems.append(Problem(line.number, message))
+
+    def _look_at_system(self, system: str | None, number: int) -> None:
+        """One and the same system turn is not used; one that differs by row says something that would be lost."""
+        if system is None:
+            return
+        self.system_turns += 1
+        self._system = system if self._system is None else self._system
+        if system != self._system:
+            message = (
+                "the system turn differs from the first one in this file; training and serving both use the domain's "
+                "`system_prompt`, so put what belongs to this question into its user turn"
+            )
+            self.problems.append(Problem(number, message))
+
+    def _check(self, shape: str, turned: Turned, number: int) -> None:
+        values = turned.values if shape == QUESTION else {"id": self._name(turned.values), **turned.values}
+        wanted = Wanted(ExampleLine, allowed_keys(shape), turned.places)
+        found, wrong = _validate(wanted, Line(number, values))
+        self.problems += wrong
         if found:
             example = Example(**{**found.model_dump(), "documents": tuple(dict.fromkeys(found.documents))})
-            examples.append(example)
-            problems += [Problem(line.number, message) for message in _contradictions(example)]
-            if example.id in first:
-                problems.append(Problem(line.number, f"`id` {example.id!r} is already in line {first[example.id]}"))
-            first.setdefault(example.id, line.number)
-    if problems:
-        raise problems_error(path, problems)
-    if not examples:
-        raise problems_error(path, [Problem(1, "there is no example in this file")])
-    return examples
+            self.examples.append(example)
+            self.problems += [Problem(number, message) for message in _contradictions(example, turned.places)]
+            if example.id in self._first:
+                earlier = f"{self.unit} {self._first[example.id]}"
+                self.problems.append(Problem(number, f"`id` {example.id!r} is already in {earlier}"))
+            self._first.setdefault(example.id, number)
+
+    def _name(self, values: dict[str, Any]) -> str:
+        """An id for a row without one: of its content, so that neither the order nor the format of the file decides."""
+        if "id" in values:
+            return ""
+        content = json.dumps([values.get("question"), values.get("answer")])
+        name = f"row-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
+        self._repeats[name] += 1
+        return name if self._repeats[name] == 1 else f"{name}-{self._repeats[name]}"
 
 
 def read_questions(path: Path) -> list[Question]:
@@ -93,7 +197,7 @@ def read_questions(path: Path) -> list[Question]:
     lines, problems = read_lines(path)
     questions = []
     for line in lines:
-        found, wrong = _check(QuestionLine, line)
+        found, wrong = _validate(Wanted(QuestionLine, list(QuestionLine.model_fields)), line)
         problems += wrong
         if found:
             questions.append(Question(found.id, found.question))
@@ -102,33 +206,44 @@ def read_questions(path: Path) -> list[Question]:
     return questions
 
 
-def _contradictions(example: Example) -> list[str]:
+def _contradictions(example: Example, places: Mapping[str, str]) -> list[str]:
     """What the keys of one example say against each other."""
     problems = []
+    answer = places.get("answer", "answer")
     if find_markers(example.answer):
-        problems.append("`answer` holds a citation marker such as [1]; leave it out, training adds the right one")
+        problems.append(f"`{answer}` holds a citation marker such as [1]; leave it out, training adds the right one")
     if "<|" in example.answer:
-        problems.append("`answer` holds `<|`, with which the signs of a chat template begin")
+        problems.append(f"`{answer}` holds `<|`, with which the signs of a chat template begin")
     if example.abstains and example.answer != ABSTENTION:
         problems.append(f"an answer that abstains has to read {ABSTENTION!r}, and this one is {example.answer!r}")
     if example.abstains and example.value is not None:
-        problems.append(f"`answer` is {ABSTENTION!r}, and yet there is a `value`; leave out one of them")
+        problems.append(f"`{answer}` is {ABSTENTION!r}, and yet there is a `value`; leave out one of them")
     return problems
 
 
-def _check(model: type[Model], line: Line) -> tuple[Model | None, list[Problem]]:
-    """The line's values, or what is wrong with them."""
+@dataclass(frozen=True)
+class Wanted(Generic[Model]):
+    """What a row has to be: its model, the keys to propose, and what the user calls a key of the model."""
+
+    model: type[Model]
+    keys: list[str]
+    places: Mapping[str, str] = field(default_factory=dict)
+
+
+def _validate(wanted: Wanted[Model], line: Line) -> tuple[Model | None, list[Problem]]:
+    """The row's values, or what is wrong with them."""
     try:
-        return model.model_validate(line.values), []
+        return wanted.model.model_validate(line.values), []
     except ValidationError as error:
-        return None, [Problem(line.number, _describe(model, dict(item))) for item in error.errors()]
+        return None, [Problem(line.number, _describe(wanted, dict(item))) for item in error.errors()]
 
 
-def _describe(model: type[BaseModel], error: Mapping[str, Any]) -> str:
+def _describe(wanted: Wanted[Any], error: Mapping[str, Any]) -> str:
     """One of pydantic's error objects as a person would say it."""
-    name = ".".join(str(part) for part in error["loc"])
+    first, *rest = error["loc"]
+    name = ".".join(str(part) for part in (wanted.places.get(first, first), *rest))
     if error["type"] == "extra_forbidden":
-        return f"unknown key `{name}`; {nearest(name, list(model.model_fields))}"
+        return f"unknown key `{name}`; {nearest(name, wanted.keys)}"
     if error["type"] == "missing":
         return f"`{name}` is missing"
     if error["type"] == "string_pattern_mismatch":

@@ -1,7 +1,7 @@
-"""Files of JSON lines: one object a line, and every problem with its place."""
+"""Rows of a source, each with its place, and every problem with its place; here those of JSON lines."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +14,7 @@ SHOWN: Final = 20
 
 @dataclass(frozen=True)
 class Line:
-    """The object in one line, counted from 1."""
+    """The object in one line or row, counted from 1."""
 
     number: int
     values: dict[str, Any]
@@ -22,53 +22,79 @@ class Line:
 
 @dataclass(frozen=True)
 class Problem:
-    """Something wrong in a line, counted from 1."""
+    """Something wrong in a line or row, counted from 1; 0 is the source as a whole."""
 
     line: int
     message: str
 
 
-def read_lines(path: Path) -> tuple[list[Line], list[Problem]]:
-    """The objects of a file, and the lines that hold none; blank lines are passed over.
+def stream_lines(path: Path) -> Iterator[Line | Problem]:
+    """The objects of a file of JSON lines one by one, and the lines that hold none; blank lines are passed over.
 
     Raises UserError when the file cannot be read at all.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 text (byte {error.start}).", code="invalid_examples") from error
+        # As bytes, which end lines at \n only: U+2028 and its like may stand inside a JSON string.
+        with path.open("rb") as file:
+            for number, raw in enumerate(file, 1):
+                found = _read_line(raw, number)
+                if found is not None:
+                    yield found
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}).", code="invalid_examples") from error
-    lines: list[Line] = []
-    problems: list[Problem] = []
-    # Not splitlines: U+2028 and its like may stand inside a JSON string.
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.strip():
-            value = _parse(line)
-            if isinstance(value, dict):
-                lines.append(Line(number, value))
-            else:
-                problems.append(Problem(number, value))
-    return lines, problems
+        raise unreadable(path, error) from error
 
 
-def problems_error(path: Path, problems: Sequence[Problem]) -> UserError:
-    """One error that lists the problems of a file by line; all of them are in `details["problems"]`."""
+def read_lines(path: Path) -> tuple[list[Line], list[Problem]]:
+    """What `stream_lines` gives, sorted into objects and problems."""
+    found = list(stream_lines(path))
+    return [item for item in found if isinstance(item, Line)], [item for item in found if isinstance(item, Problem)]
+
+
+def unreadable(path: Path, error: OSError) -> UserError:
+    """The error for a file that the system does not give."""
+    return UserError(f"{path} cannot be read ({error.strerror}).", code="invalid_examples")
+
+
+def problems_error(source: object, problems: Sequence[Problem], unit: str = "line") -> UserError:
+    """One error that lists the problems of a source by place; all of them are in `details["problems"]`.
+
+    `unit` is what is counted: `line`, shown as `FILE:3: …`, or `row`, shown as `FILE: row 3: …`.
+    """
     ordered = sorted(problems, key=lambda problem: problem.line)
-    shown = [f"{path}:{problem.line}: {problem.message}" for problem in ordered[:SHOWN]]
+    shown = [f"{source}{_place(problem.line, unit)}: {problem.message}" for problem in ordered[:SHOWN]]
     if len(ordered) > SHOWN:
-        shown.append(f"… and {len(ordered) - SHOWN} more in {path}.")
+        shown.append(f"… and {len(ordered) - SHOWN} more in {source}.")
     return UserError(
         "\n".join(shown),
         code="invalid_examples",
-        problems=[{"line": problem.line, "message": problem.message} for problem in ordered],
+        problems=[{unit: problem.line, "message": problem.message} for problem in ordered],
     )
 
 
-def _parse(line: str) -> dict[str, Any] | str:
-    """The line's object, or what is wrong with it."""
+def _place(number: int, unit: str) -> str:
+    if number == 0:
+        return ""
+    return f":{number}" if unit == "line" else f": {unit} {number}"
+
+
+def _read_line(raw: bytes, number: int) -> Line | Problem | None:
+    """The object of one line, what is wrong with it, or None where it is blank."""
     try:
-        value = json.loads(line, parse_constant=_refuse_constant)
+        text = raw.decode("utf-8-sig" if number == 1 else "utf-8")
+    except UnicodeDecodeError as error:
+        return Problem(number, f"this is not UTF-8 text (byte {error.start} of the line)")
+    if not text.strip():
+        return None
+    value = parse_json(text)
+    if isinstance(value, str):
+        return Problem(number, value)
+    return Line(number, value)
+
+
+def parse_json(text: str) -> dict[str, Any] | str:
+    """The object that a text holds, or what is wrong with it."""
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
         return f"this is not valid JSON: {reason}"

@@ -1,8 +1,8 @@
 """Examples in, a prepared dataset out."""
 
 from collections import Counter
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cache
@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tandem.adapters import file_digest
-from tandem.errors import ConfigError, NotFound
-from tandem.settings import Config, DomainConfig
+from tandem.errors import ConfigError, NotFound, UserError
+from tandem.settings import CleaningConfig, Config, DomainConfig
 from tandem.workspace import Workspace
-from training.anonymising import Anonymised, account, account_lines, anonymise, anonymise_questions, at_odds
-from training.checks import Leak, Stale, leaks, stale
-from training.cleaning import Cleaned, clean
+from training.anonymising import account, account_lines, at_odds, without_personal_data
+from training.checks import leaks, stale
+from training.cleaning import Distinct, Tidied, distinct, tidy
 from training.dataset import Dataset, publish_dataset
-from training.examples import read_examples, read_questions
+from training.examples import Read, read_questions, read_source
 from training.splitting import Split, split
 
 if TYPE_CHECKING:
@@ -30,38 +30,44 @@ def prepare(config: Config, workspace: Workspace, domain: str) -> Dataset:
     Raises ConfigError where no examples are configured, and UserError for what is wrong with them, by file and line.
     """
     settings = config.domain(domain)
-    path = examples_path(settings, config, domain)
-    read = read_examples(path)
-    anonymised, anonymiser = anonymise(read, config.training.anonymise) if switched_on(config) else (None, None)
-    cleaned = clean(anonymised.examples if anonymised else read)
-    parts = split(cleaned.examples, config.training.validation_share, config.training.seed)
-    outdated = find_stale(config, workspace, domain, cleaned)
+    source = examples_source(settings, config, domain)
+    read = read_source(source)
+    tidied = tidy(read.examples, config.training.cleaning)
     questions = read_questions(settings.questions) if settings.questions else None
-    if questions and anonymiser:
-        questions = anonymise_questions(questions, anonymiser)
-    leaked = None if questions is None else leaks(cleaned.examples, questions)
-    report = describe(path, len(read), cleaned, parts, outdated, leaked)
-    if anonymised:
-        report["anonymised"] = account(anonymised, find_at_odds(config, workspace, domain, cleaned, anonymised))
+    private, questions = without_personal_data(tidied.examples, questions, config.training.anonymise)
+    kept = distinct(private.examples if private else tidied.examples, config.training.cleaning)
+    if not kept.examples:
+        raise UserError(f"Preparing leaves nothing of the examples in {source}.", code="invalid_examples")
+    parts = split(kept.examples, config.training.validation_share, config.training.seed)
+    report = describe(source, read, config.training.cleaning, tidied, kept, parts)
+    with indexed_texts(config, workspace, domain) as text_of:
+        report["stale"] = None if text_of is None else [asdict(item) for item in stale(kept.examples, text_of)]
+        if private:
+            odds = None if text_of is None else at_odds(private, kept.examples, text_of)
+            report["anonymised"] = account(private, odds)
+    report["leaks"] = None if questions is None else [asdict(item) for item in leaks(kept.examples, questions)]
     return publish_dataset(workspace, domain, parts, config.training.seed, report, report_markdown(domain, report))
 
 
-def examples_path(settings: DomainConfig, config: Config, domain: str) -> Path:
-    """The file of examples; ConfigError that names the key where there is none."""
+def examples_source(settings: DomainConfig, config: Config, domain: str) -> Path | str:
+    """The file or the name of the examples; ConfigError that names the key where there is none."""
     if settings.examples is None:
         raise ConfigError(
             f"The domain {domain} has no examples: set `domains.{domain}.examples` in {config.path} to a file of "
-            'JSON lines such as {"id": "1", "question": "…", "answer": "…", "documents": ["…"]}.',
+            "JSON lines, CSV or Parquet, or to the name of a dataset; rows are such as "
+            '{"id": "1", "question": "…", "answer": "…", "documents": ["…"]}.',
             code="no_examples",
         )
     return settings.examples
 
 
-def find_stale(config: Config, workspace: Workspace, domain: str, cleaned: Cleaned) -> list[Stale] | None:
-    """The examples that the indexed documents no longer bear out; None where nothing is indexed."""
+@contextmanager
+def indexed_texts(config: Config, workspace: Workspace, domain: str) -> Iterator[Callable[[str], str | None] | None]:
+    """What gives the text of an indexed document by its id, None for one that is not; None where nothing is indexed."""
     with open_index(config, workspace, domain) as index:
         if index is None or not index.snapshot:
-            return None
+            yield None
+            return
 
         @cache
         def read(document: str) -> str | None:
@@ -70,30 +76,7 @@ def find_stale(config: Config, workspace: Workspace, domain: str, cleaned: Clean
             except NotFound:
                 return None
 
-        return stale(cleaned.examples, read)
-
-
-def switched_on(config: Config) -> bool:
-    """Whether personal data is to be replaced."""
-    return config.training.anonymise.mode != "off"
-
-
-def find_at_odds(
-    config: Config, workspace: Workspace, domain: str, cleaned: Cleaned, anonymised: Anonymised
-) -> list[str] | None:
-    """The examples that lost what one of their indexed documents says; None where nothing is indexed."""
-    with open_index(config, workspace, domain) as index:
-        if index is None or not index.snapshot:
-            return None
-
-        @cache
-        def read(document: str) -> str | None:
-            try:
-                return index.document(document).text
-            except NotFound:
-                return None
-
-        return at_odds(anonymised, cleaned.examples, read)
+        yield read
 
 
 def open_index(config: Config, workspace: Workspace, domain: str) -> "AbstractContextManager[Index | None]":
@@ -108,31 +91,39 @@ def open_index(config: Config, workspace: Workspace, domain: str) -> "AbstractCo
 
 
 def describe(
-    path: Path, read: int, cleaned: Cleaned, parts: Split, outdated: list[Stale] | None, leaked: list[Leak] | None
+    source: Path | str,
+    read: Read,
+    steps: CleaningConfig,
+    tidied: Tidied,
+    kept: Distinct,
+    parts: Split,
 ) -> dict[str, Any]:
     """The report's values; lists hold ids of examples."""
     documents = [{name for example in part for name in example.documents} for part in (parts.train, parts.validation)]
     return {
         "prepared": datetime.now(UTC).isoformat(timespec="microseconds"),
-        "source": str(path),
-        "source_digest": file_digest(path),
+        "source": str(source),
+        "source_digest": file_digest(source) if isinstance(source, Path) else None,
+        "shape": read.shape,
+        "unused_system_turns": read.unused_system_turns,
         "counts": {
-            "read": read,
-            "kept": len(cleaned.examples),
+            "read": len(read.examples),
+            "kept": len(kept.examples),
             "train": len(parts.train),
             "validation": len(parts.validation),
-            "abstentions": sum(example.abstains for example in cleaned.examples),
+            "abstentions": sum(example.abstains for example in kept.examples),
             "train_documents": len(documents[0]),
             "validation_documents": len(documents[1]),
         },
         "removed": {
-            "exact_duplicates": cleaned.exact_duplicates,
-            "near_duplicates": cleaned.near_duplicates,
-            "contradictions": cleaned.contradictions,
+            "exact_duplicates": kept.exact_duplicates,
+            "near_duplicates": kept.near_duplicates,
+            "contradictions": kept.contradictions,
+            "empty": tidied.empty,
         },
-        "licences": dict(Counter(example.licence for example in cleaned.examples if example.licence)),
-        "stale": None if outdated is None else [asdict(item) for item in outdated],
-        "leaks": None if leaked is None else [asdict(item) for item in leaked],
+        "changed": tidied.changed,
+        "switched_off": [step for step, on in steps.model_dump().items() if not on],
+        "licences": dict(Counter(example.licence for example in kept.examples if example.licence)),
     }
 
 
@@ -143,10 +134,17 @@ def summary(report: Mapping[str, Any]) -> list[str]:
     train = f"{counts['train']} to train on ({counts['train_documents']} documents)"
     validation = f"{counts['validation']} for validation ({counts['validation_documents']} other documents)"
     taken_out = ", ".join(f"{len(ids)} {kind.replace('_', ' ')}" for kind, ids in report["removed"].items())
+    changed = ", ".join(f"{count} by {step}" for step, count in report["changed"].items())
     lines = [
         f"{kept}: {train}, {validation}; {counts['abstentions']} abstain",
         f"removed: {taken_out}",
+        f"changed: {changed}; switched off: {', '.join(report['switched_off']) or 'nothing'}",
     ]
+    if report["unused_system_turns"]:
+        lines.append(
+            f"system turns: {report['unused_system_turns']} not used, all the same; training and serving use the "
+            "domain's `system_prompt`"
+        )
     if report["stale"] is None:
         lines.append("stale: not checked, the domain is not indexed")
     else:

@@ -81,8 +81,12 @@ class RowMaker:
         abstention (after Zhang et al. 2024, "RAFT: Adapting Language Model to Domain Specific RAG").
         """
         made = Rows()
-        for number, example in enumerate(examples, 1):
-            reading = self._read(example, index)
+        retrieval = self._config.retrieval
+        # Within the search's own depth, so that the first k are those that serving finds.
+        depth = max(retrieval.k, min(retrieval.k * DEPTH, retrieval.depth))
+        results = index.search_all([example.question for example in examples], depth)
+        for number, (example, result) in enumerate(zip(examples, results, strict=True), 1):
+            reading = self._read(example, result.hits, index)
             if reading is None:
                 made.unfound.append(example.id)
             elif (row := self._fitting(example, reading)) is None:
@@ -93,15 +97,12 @@ class RowMaker:
                 progress(example.id, number, len(examples))
         return made
 
-    def _read(self, example: Example, index: "Index") -> Reading | None:
-        """The passages to show; None where no passage holds the answer."""
+    def _read(self, example: Example, found: "list[Hit]", index: "Index") -> Reading | None:
+        """The passages to show, of those that were found; None where no passage holds the answer."""
         settings = self._config.training
         chance = random.Random(f"{settings.seed}:{example.id}")
         leave_out = chance.random() < settings.without_right_passage
-        retrieval = self._config.retrieval
-        # Within the search's own depth, so that the first k are those that serving finds.
-        found = index.search(example.question, max(retrieval.k, min(retrieval.k * DEPTH, retrieval.depth))).hits
-        count = min(retrieval.k, settings.distractors + 1)
+        count = min(self._config.retrieval.k, settings.distractors + 1)
         if example.abstains:
             return Reading(found[:count], None)
         if leave_out:

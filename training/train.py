@@ -13,7 +13,7 @@ from tandem.workspace import Workspace
 from training.base import Base, find_base
 from training.dataset import Dataset, read_dataset
 from training.examples import Example
-from training.prepare import examples_path, open_index
+from training.prepare import examples_source, open_index
 from training.references import choose
 from training.rows import Progress, Row, RowMaker, Rows, require_rows
 from training.runs import open_run, run_key
@@ -109,7 +109,7 @@ def find_dataset(config: Config, workspace: Workspace, domain: str, name: str | 
     try:
         return read_dataset(workspace, domain, name)
     except NotFound:
-        examples_path(settings, config, domain)
+        examples_source(settings, config, domain)
         raise
 
 

@@ -3,6 +3,7 @@
 import json
 import random
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -137,3 +138,10 @@ def test_both_trainers_train_the_same_rows(tmp_path: Path) -> None:
     comparison = training.measure(base, rows, "closed-book", config.training, rounds=1)
     assert comparison.details["rows"] == 8
     assert all(value > 0 for pair in comparison.values for value in pair)
+
+
+@pytest.mark.slow
+def test_the_gateway_benchmark_runs_from_the_index_to_its_ratios() -> None:
+    command = [sys.executable, "-m", "benchmarks", "gateway", "--json", "--repetitions", "1", "--questions", "2"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=True)
+    assert len(json.loads(done.stdout)["comparisons"]) == len(first_token.VARIANTS) * len(first_token.IN_FLIGHT)

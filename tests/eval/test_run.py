@@ -37,7 +37,7 @@ ALL = ("base", "finetuned", "rag", "hybrid", "naive")
 def job(tmp_path: Path) -> Job:
     (tmp_path / "verdicts").mkdir()
     questions = write_rows(tmp_path / "questions.jsonl", rows())
-    return Job("shop", questions, SUCCESS, tmp_path / "verdicts", ALL, patience_seconds=0.3)
+    return Job("shop", questions, SUCCESS, tmp_path / "verdicts", ALL, patience_seconds=20)
 
 
 def run(job: Job, url: str, resume: Path | None = None) -> Finished:

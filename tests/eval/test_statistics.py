@@ -64,7 +64,7 @@ def test_nothing_has_no_mean() -> None:
 
 
 @given(differences)
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_an_interval_holds_its_mean_and_stays_within_the_values(values: list[float]) -> None:
     found = estimate(values, (-1, 1), resamples=200)
     assert -1 <= found.low <= found.mean + 1e-9
@@ -72,7 +72,7 @@ def test_an_interval_holds_its_mean_and_stays_within_the_values(values: list[flo
 
 
 @given(st.lists(st.sampled_from(GRADES.tolist()), min_size=1, max_size=10))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_the_exact_test_is_brute_force(values: list[float]) -> None:
     observed = abs(sum(values)) - 1e-9
     signs = itertools.product((1, -1), repeat=len(values))
@@ -108,7 +108,7 @@ def test_a_drawn_p_value_is_never_zero() -> None:
 
 
 @given(differences)
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_exchanging_the_variants_changes_no_p_value(values: list[float]) -> None:
     assert sign_flip_test(values).value == pytest.approx(sign_flip_test([-value for value in values]).value)
 

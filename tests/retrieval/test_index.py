@@ -163,6 +163,16 @@ def test_documents_and_stats_describe_the_index(index: Index) -> None:
     assert stats.bytes > 0
 
 
+def test_many_queries_at_once_find_what_each_finds_alone(index: Index) -> None:
+    index.add(documents(8))
+    queries = [f"word{number}" for number in range(8)]
+    assert [result.hits for result in index.search_all(queries, 3)] == [
+        index.search(query, 3).hits for query in queries
+    ]
+    with pytest.raises(UserError, match="empty"):
+        index.search_all(["word1", " "])
+
+
 def test_search_reports_milliseconds_of_each_step(index: Index) -> None:
     index.add(documents(2))
     timings = index.search("word1").timings_ms

@@ -112,4 +112,4 @@ class IndexMachine(RuleBasedStateMachine):
 
 
 TestIndexMachine = IndexMachine.TestCase
-TestIndexMachine.settings = settings(max_examples=10, stateful_step_count=20, deadline=None)
+TestIndexMachine.settings = settings(max_examples=10, stateful_step_count=20)

@@ -104,4 +104,4 @@ class SyncMachine(RuleBasedStateMachine):
 
 
 TestSyncMachine = SyncMachine.TestCase
-TestSyncMachine.settings = settings(max_examples=20, stateful_step_count=30, deadline=None)
+TestSyncMachine.settings = settings(max_examples=20, stateful_step_count=30)

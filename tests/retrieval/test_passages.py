@@ -50,7 +50,7 @@ def split(text: str, title: str = "A title", tokens: int = 12, overlap: int = 3)
 
 
 @given(texts)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_offsets_are_exact_and_everything_not_blank_is_covered(text: str) -> None:
     covered = bytearray(len(text))
     for passage in split(text):
@@ -60,7 +60,7 @@ def test_offsets_are_exact_and_everything_not_blank_is_covered(text: str) -> Non
 
 
 @given(texts, st.integers(1, 30))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_no_passage_is_over_the_budget_or_blank_and_order_is_that_of_the_text(text: str, tokens: int) -> None:
     embedder = HashEmbedder()
     passages = split(text, tokens=tokens, overlap=min(3, tokens - 1))
@@ -70,7 +70,7 @@ def test_no_passage_is_over_the_budget_or_blank_and_order_is_that_of_the_text(te
 
 
 @given(texts)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_splitting_is_deterministic(text: str) -> None:
     assert split(text) == split(text)
 

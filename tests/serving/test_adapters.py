@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +22,7 @@ from tandem.errors import Unavailable
 from tandem.workspace import Workspace
 from tests.serving.adapters import make_adapter, make_base
 from tests.serving.gateway import Gateway, run_gateway, sample_config
+from tests.waiting import until, until_holds
 
 QUESTION = "How much water does the Brisa kettle hold?"
 ADAPTERS = "/v1/domains/shop/adapters"
@@ -61,13 +61,6 @@ def swap(gateway: Gateway, adapter: Adapter, variant: str = "hybrid", **fields: 
 def live(gateway: Gateway, variant: str = "hybrid") -> str | None:
     pointer = gateway.http.get(ADAPTERS).json()["pointers"][variant]
     return pointer and str(pointer["version"])
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def refused(response: httpx.Response) -> tuple[int, str]:
@@ -342,8 +335,7 @@ def test_an_adapter_asked_for_by_name_is_unloaded_after_a_while_and_a_live_one_i
             ):
                 await asyncio.sleep(1)
                 assert engine.adapters.keys() == {live_one.name, asked_for.name}
-            await asyncio.sleep(1.5)
-            assert engine.adapters.keys() == {live_one.name}
+            await until_holds(lambda: engine.adapters.keys() == {live_one.name})
             await adapters.close()
 
     asyncio.run(main())
@@ -374,8 +366,7 @@ def test_an_adapter_is_unloaded_when_idle_after_the_engine_was_away(workspace: W
                 async with adapters.hold(target) as adapter:
                     async for _ in adapters.generate(CHAT, WARM_UP, adapter):
                         assert engine.adapters.keys() == {asked_for.name}
-                await asyncio.sleep(1.5)
-                assert engine.adapters == {}
+                await until_holds(lambda: engine.adapters == {})
                 await adapters.close()
 
     asyncio.run(main())

@@ -1,6 +1,6 @@
 """Markers become citations that hold."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.citations import CheckedAnswer, Source, check_answer
@@ -94,7 +94,6 @@ def test_a_heading_is_not_the_evidence_for_a_value_it_does_not_hold() -> None:
 pieces = st.lists(st.sampled_from(["24 months", "blue", "[1]", "[2]", "[3]", "[17]", ". ", " ", "\n", "é", "Brisa"]))
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(answer=st.one_of(pieces.map("".join), st.text()), texts=st.lists(st.text(min_size=1), max_size=4))
 def test_every_citation_is_verbatim_and_every_marker_has_one(answer: str, texts: list[str]) -> None:
     sources = [Source(f"d{n}", f"p{n}", 7 * n, text) for n, text in enumerate(texts)]
@@ -108,7 +107,6 @@ def test_every_citation_is_verbatim_and_every_marker_has_one(answer: str, texts:
         assert (citation.document, citation.passage) == (source.document, source.passage)
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(answer=pieces.map("".join))
 def test_checking_twice_changes_nothing_more(answer: str) -> None:
     once = check(answer)
@@ -116,7 +114,6 @@ def test_checking_twice_changes_nothing_more(answer: str) -> None:
     assert (twice.text, twice.mended, twice.removed) == (once.text, 0, 0)
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_sentences_cover_all_but_blank_space_in_order(text: str) -> None:
     found = sentences(text)

@@ -55,7 +55,7 @@ def assert_near(found: Any, expected: Any, dtype: Any) -> None:
     assert float((found.double() - expected).abs().max()) <= TOLERANCE[dtype] * scale
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(slots=slots_of_rows, width=widths, rank=st.integers(1, 16), spare=st.integers(0, 3), dtype=dtypes)
 def test_shrink_is_the_product_scaled_and_zero_without_an_adapter(
     slots: list[int], width: int, rank: int, spare: int, dtype: Any
@@ -70,7 +70,7 @@ def test_shrink_is_the_product_scaled_and_zero_without_an_adapter(
         assert bool((found[:, rank:] == 7).all())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     slots=slots_of_rows, size=widths, offset=st.integers(0, 5), rank=st.integers(1, 16), dtype=dtypes, add=st.booleans()
 )
@@ -93,7 +93,7 @@ def test_expand_writes_its_slice_only_and_not_where_there_is_no_adapter(
         assert torch.equal(found[:, offset + size :], before[:, offset + size :])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(slots=slots_of_rows, size=widths, padding=st.integers(-3, 3), add=st.booleans())
 def test_expand_takes_the_columns_that_weights_and_output_share(
     slots: list[int], size: int, padding: int, add: bool

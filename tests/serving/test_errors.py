@@ -112,7 +112,7 @@ def test_more_requests_than_are_admitted_are_503(home: Path) -> None:
 
 
 def test_an_answer_that_takes_too_long_is_504(home: Path) -> None:
-    with run_gateway(home, CannedEngine(token_seconds=1), engine={"request_timeout_seconds": 0.5}) as gateway:
+    with run_gateway(home, CannedEngine(token_seconds=30), engine={"request_timeout_seconds": 2}) as gateway:
         response = gateway.chat("Hello", model="shop/base")
     assert (response.status_code, response.json()["error"]["code"]) == (504, "engine_timeout")
 

@@ -4,8 +4,7 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -14,6 +13,7 @@ import psutil
 import pytest
 
 from tests.conftest import LIVE_DOCUMENTS, PROJECT, LiveServer
+from tests.waiting import PATIENCE_SECONDS, until
 
 QUESTIONS = [
     "How much water does the Brisa kettle hold?",
@@ -31,13 +31,6 @@ def client(live_server: LiveServer) -> Iterator[openai.OpenAI]:
 
 def ask(live_server: LiveServer, **body: Any) -> httpx.Response:
     return httpx.post(f"{live_server.url}/v1/ask", json={"domain": "shop", **body}, timeout=120, trust_env=False)
-
-
-def until(condition: Callable[[], bool], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "this took too long"
-        time.sleep(0.1)
 
 
 def test_openai_lists_the_models(client: openai.OpenAI) -> None:
@@ -122,8 +115,8 @@ def test_a_client_that_leaves_frees_the_engine(live_server: LiveServer) -> None:
     with httpx.stream("POST", f"{live_server.url}/v1/chat/completions", json=body, timeout=60, trust_env=False) as left:
         lines = left.iter_lines()
         next(lines)
-        until(lambda: running(live_server) == 1, 10)
-    until(lambda: running(live_server) == 0, 5)
+        until(lambda: running(live_server) == 1)
+    until(lambda: running(live_server) == 0)
 
 
 def running(live_server: LiveServer) -> int:
@@ -140,11 +133,11 @@ def test_a_killed_engine_is_503_and_comes_back(live_server: LiveServer) -> None:
 
     before, workers = restarts(), live_server.engine.children(recursive=True)
     live_server.engine.send_signal(signal.SIGKILL)
-    until(lambda: not live_server.is_ready(), 10)
+    until(lambda: not live_server.is_ready())
     response = ask(live_server, question=QUESTIONS[0])
     assert (response.status_code, response.json()["error"]["code"]) == (503, "unavailable")
     assert "retry-after" in response.headers
     live_server.wait_until_ready()
     assert ask(live_server, question=QUESTIONS[0]).status_code == 200
-    assert psutil.wait_procs(workers, timeout=1)[1] == []
+    assert psutil.wait_procs(workers, timeout=PATIENCE_SECONDS)[1] == []
     assert restarts() == before + 1

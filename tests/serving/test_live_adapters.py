@@ -3,7 +3,6 @@
 import json
 import random
 import signal
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,6 +15,7 @@ from tandem.adapters import REFERENCES, WEIGHTS, Adapter, AdapterCard, base_dige
 from tandem.prompt import PROMPT_HASH
 from tandem.workspace import Workspace
 from tests.conftest import LIVE_DOCUMENTS, TINY, LiveServer
+from tests.waiting import until
 
 IN_FLIGHT = 8
 MORE_THAN_SLOTS = 6
@@ -137,7 +137,6 @@ def test_an_engine_that_died_gets_its_adapter_again(live_server: LiveServer, ada
     model, prompt = "shop/finetuned", PROMPTS[0]
     before = likeliest(live_server, model, prompt)
     live_server.engine.send_signal(signal.SIGKILL)
-    while live_server.is_ready():
-        time.sleep(0.1)
+    until(lambda: not live_server.is_ready())
     live_server.wait_until_ready()
     assert len(before - likeliest(live_server, model, prompt)) <= MOVED

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from serving.engine import engine_is_healthy
 from serving.launch import Launch
 from serving.supervisor import EngineFailed, EngineSupervisor, explain
 from tandem.errors import Unavailable
+from tests.waiting import until, until_holds
 
 PROJECT = Path(__file__).parents[2]
 CANNED = ("-m", "serving.canned", "--port")
@@ -43,13 +43,6 @@ def canned(port: int) -> tuple[str, ...]:
     return (*CANNED, str(port))
 
 
-async def until(condition: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "this took too long"
-        await asyncio.sleep(0.02)
-
-
 def is_alive(process_id: int) -> bool:
     try:
         return Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
@@ -76,10 +69,10 @@ def test_an_engine_that_ends_comes_back_at_another_address(tmp_path: Path, numbe
         first, address = one.process_id, one.url
         assert first is not None
         os.kill(first, number)
-        await until(lambda: one.state == "restarting")
+        await until_holds(lambda: one.state == "restarting")
         with pytest.raises(Unavailable):
             _ = one.url
-        await until(lambda: one.state == "ready")
+        await until_holds(lambda: one.state == "ready")
         assert one.process_id != first
         assert one.url != address
         assert await engine_is_healthy(one.url)
@@ -123,7 +116,7 @@ def test_a_killed_gateway_leaves_no_engine(tmp_path: Path) -> None:
         engine = int(gateway.stdout.readline())
         assert is_alive(engine)
         gateway.kill()
-    asyncio.run(until(lambda: not is_alive(engine), 5))
+    until(lambda: not is_alive(engine))
 
 
 @pytest.mark.parametrize(

@@ -236,3 +236,23 @@ def test_each_kind_of_adapter_has_its_own_settings_where_they_are_given_and_the_
     assert (reading.rank, reading.epochs, reading.learning_rate) == (16, 4, 0.002)
     assert closed_book.for_kind("closed-book") == closed_book
     assert config.max_adapter_rank == 64
+
+
+def test_examples_may_be_the_name_of_a_dataset_and_a_missing_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "tandem.yaml"
+    text = "base_model: a/b\ndomains:\n  shop:\n    examples: {}\n"
+    path.write_text(text.format("owner/rows"))
+    assert load_config(path).domain("shop").examples == "owner/rows"
+    (tmp_path / "owner").mkdir()
+    (tmp_path / "owner" / "rows").write_text("")
+    assert load_config(path).domain("shop").examples == tmp_path / "owner" / "rows"
+    path.write_text(text.format("rows.csv"))
+    with pytest.raises(ConfigError, match=r"rows\.csv does not exist"):
+        load_config(path)
+
+
+def test_an_unknown_step_of_cleaning_names_the_nearest_one(tmp_path: Path) -> None:
+    path = tmp_path / "tandem.yaml"
+    path.write_text("base_model: a/b\ndomains: {shop: {}}\ntraining:\n  cleaning:\n    near_duplicate: false\n")
+    with pytest.raises(ConfigError, match=r":5: unknown key `near_duplicate` in .*did you mean `near_duplicates`"):
+        load_config(path)

@@ -60,4 +60,4 @@ class PointerMachine(RuleBasedStateMachine):
 
 
 TestPointers = PointerMachine.TestCase
-TestPointers.settings = settings(max_examples=15, stateful_step_count=15, deadline=None)
+TestPointers.settings = settings(max_examples=15, stateful_step_count=15)

@@ -1,10 +1,14 @@
 """Cleaning: one form of text, nothing twice, and nothing taken out that is not said."""
 
+import re
+
 from hypothesis import given
 from hypothesis import strategies as st
 
+from retrieval.documents import clean_text
+from tandem.settings import CleaningConfig
 from tests.training.helpers import example
-from training.cleaning import NEAR, clean, near_duplicates, normalise, overlap, tidy_text
+from training.cleaning import NEAR, distinct, near_duplicates, normalise, overlap, tidy, tidy_text
 from training.examples import Example
 
 WORDS = st.lists(st.sampled_from(["the", "kettle", "holds", "water", "K2", "K5", "how", "much"]), min_size=1)
@@ -29,7 +33,9 @@ def test_tidying_twice_is_tidying_once(text: str) -> None:
 
 
 def test_the_first_of_equal_examples_stays() -> None:
-    cleaned = clean([example("a", "How  much?"), example("b", "how much"), example("c", "How much?", answer="Lots.")])
+    cleaned = distinct(
+        [example("a", "How  much?"), example("b", "how much"), example("c", "How much?", answer="Lots.")]
+    )
     assert [kept.id for kept in cleaned.examples] == ["a"]
     assert (cleaned.exact_duplicates, cleaned.contradictions) == (["b"], ["c"])
 
@@ -43,16 +49,44 @@ def test_nearly_the_same_question_goes_and_another_number_or_answer_stays() -> N
         example("d", question + " then", answer="It is blue."),
         example("e", "How much does the Tavry K2 hold?"),
     ]
-    assert clean(rows).near_duplicates == ["b"]
+    assert distinct(rows).near_duplicates == ["b"]
+
+
+@given(st.text())
+def test_the_default_steps_do_what_documents_get_and_even_blanks(text: str) -> None:
+    lines = (re.sub(r"[^\S\n]+", " ", line).strip(" ") for line in clean_text(text).split("\n"))
+    assert tidy_text(text) == "\n".join(lines).strip()
+
+
+def test_each_step_can_be_switched_off_and_is_counted() -> None:
+    question = "Please tell me how much hot water the big Tavry K2 kettle holds today"
+    rows = [
+        example("a", question),
+        example("b", question.upper()),
+        example("c", question, answer="Lots."),
+        example("d", question + " please"),
+        example("e", "Cafe\u0301\u200b  au lait?"),
+        example("f", "\u0000"),
+    ]
+    tidied = tidy(rows)
+    assert (tidied.empty, tidied.changed) == (["f"], {"noise": 2, "zero_width": 0, "unicode": 1})
+    kept = distinct(tidied.examples)
+    assert (kept.exact_duplicates, kept.contradictions, kept.near_duplicates) == (["b"], ["c"], ["d"])
+    off = CleaningConfig.model_validate(dict.fromkeys(CleaningConfig.model_fields, False))
+    assert distinct(tidy(rows, off).examples, off).examples == rows
+    for step, name in [("exact_duplicates", "b"), ("contradictions", "c"), ("near_duplicates", "d")]:
+        left = distinct(tidied.examples, CleaningConfig.model_validate({step: False})).examples
+        assert [row.id for row in left] == sorted(["a", name, "e"])
+    assert tidy(rows, CleaningConfig(zero_width=True)).examples[-1].question == "Café au lait?"
 
 
 @given(EXAMPLES)
 def test_every_example_is_kept_or_reported_once(drawn: list[tuple[list[str], str, str]]) -> None:
     examples = make(drawn)
-    cleaned = clean(examples)
+    cleaned = distinct(examples)
     removed = [*cleaned.exact_duplicates, *cleaned.near_duplicates, *cleaned.contradictions]
     assert sorted([*(kept.id for kept in cleaned.examples), *removed]) == sorted(row.id for row in examples)
-    assert clean(cleaned.examples).examples == cleaned.examples
+    assert distinct(cleaned.examples).examples == cleaned.examples
 
 
 @given(EXAMPLES)

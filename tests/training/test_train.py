@@ -2,10 +2,14 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 from safetensors.torch import load_file
+from torch.nn import functional
+from trl.trainer import utils
 
 from tandem.adapters import CONTENT, REFERENCES, WEIGHTS, Adapter, read_adapter, verify
 from tandem.cli import run as run_command
@@ -15,10 +19,11 @@ from tandem.settings import Config
 from tandem.workspace import Workspace
 from tests.training.helpers import TINY, kettle_config, kettle_documents
 from training.base import find_base
+from training.lora import MASKED, lora_config, make_trainer
 from training.prepare import prepare
 from training.publishing import load_adapter
 from training.references import answer_greedily, log_probabilities
-from training.train import train
+from training.train import find_dataset, gather, train
 
 STEPS = {"epochs": 2, "batch_size": 4, "rank": 8}
 
@@ -162,3 +167,30 @@ def test_a_base_model_that_cannot_be_used_is_reported_in_a_sentence(tmp_path: Pa
     (tmp_path / "empty").mkdir()
     with pytest.raises(ConfigError, match="has no config.json with safetensors weights"):
         find_base(str(tmp_path / "empty"))
+
+
+def test_the_loss_is_that_of_the_answers_and_no_other_token_reaches_the_output_layer(
+    config: Config, adapter: Adapter, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert adapter.card.kind == "closed-book"  # its dataset is there
+    dataset = find_dataset(config, workspace, "shop", None)
+    material = gather(config, workspace, "shop", "closed-book", dataset, lambda _line: None, silent)
+    lora, run = lora_config(config.training), SimpleNamespace(folder=tmp_path)
+    trainer: Any = make_trainer(
+        material.base, material.tokenizer, material.train, material.watched, lora, config.training, run
+    )
+    seen: list[int] = []
+
+    def counted(hidden: torch.Tensor, *arguments: Any) -> Any:
+        seen.append(hidden.shape[0])
+        return original(hidden, *arguments)
+
+    original = utils._ChunkedLogProbFunction.apply
+    monkeypatch.setattr(utils, "_ChunkedLogProbFunction", SimpleNamespace(apply=counted))
+    batch = next(iter(trainer.get_train_dataloader()))
+    answers = batch["labels"][:, 1:] != MASKED
+    loss = trainer.compute_loss(trainer.model, dict(batch))
+    assert seen == [int(answers.sum())]
+    logits = trainer.model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits[:, :-1]
+    expected = functional.cross_entropy(logits[answers], batch["labels"][:, 1:][answers])
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-4)
