@@ -146,8 +146,8 @@ class Anonymiser:
 
 
 def without_personal_data(
-    examples: Sequence[Example], questions: Sequence[Question] | None, settings: AnonymiseConfig
-) -> tuple[Anonymised | None, Sequence[Question] | None]:
+    examples: Sequence[Example], questions: list[Question] | None, settings: AnonymiseConfig
+) -> tuple[Anonymised | None, list[Question] | None]:
     """The examples anonymised, None where that is switched off, and the evaluation's questions.
 
     The questions get the same replacements, in memory only, so that leakage is still seen.
@@ -243,7 +243,8 @@ def _anonymise(example: Example, new_id: str, anonymiser: Anonymiser, done: Anon
     if reason:
         done.left_out.append(LeftOut(identifier, sorted({kind for kind, _ in replaced}), reason))
         return
-    done.examples.append(replace(example, id=identifier, **values))
+    anonymous: dict[str, Any] = {"id": identifier, **values}
+    done.examples.append(replace(example, **anonymous))
     done.allowed += sum(anonymiser.count_allowed(text) for text in _texts(example))
     done.found.update(kind for kind, _ in replaced)
     if replaced:
