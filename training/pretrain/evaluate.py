@@ -20,6 +20,7 @@ from training.pretrain import development, held_out, teaching
 from training.pretrain.lessons import Difficulty, Lesson, LessonWriter
 from training.pretrain.lexicon import Lexicon
 from training.pretrain.model import CONTEXT_LENGTH, hidden_states
+from training.pretrain.packs import to_pack
 from training.pretrain.phrasing import Phrasing
 from training.pretrain.rows import RowBuilder, to_batch
 
@@ -69,9 +70,9 @@ def score(model: Qwen3ForCausalLM, tokenizer: Tokenizer, lessons: Iterable[Lesso
     counts: Counter[str] = Counter()
     first_of_abstention = tokenizer.encode(" " + ABSTENTION).ids[0]
     for row in RowBuilder(tokenizer, CONTEXT_LENGTH).rows(lessons):
-        batch = to_batch(row)
+        batch = to_batch(row) if model.device.type == "cpu" else to_pack([row]).to(model.device)
         hidden = hidden_states(model, batch)
-        for start, end, item in batch.exercises:
+        for start, end, item in row.exercises:
             best = model.lm_head(hidden[0, start - 1 : end - 1]).argmax(-1)
             right = (best == batch.tokens[0, start:end]).tolist()
             if item.number is None:

@@ -15,6 +15,7 @@ import torch
 from torch.nn import functional
 from transformers import AttentionInterface, Qwen3Config, Qwen3ForCausalLM
 
+from training.pretrain.packs import Pack, pack_guidance
 from training.pretrain.rows import Batch
 
 CONTEXT_LENGTH = 2048
@@ -86,7 +87,9 @@ class Reading:
 
     guided_layers: dict[int, tuple[int, ...]] = field(default_factory=dict)
     """Layers, and their heads that guidance teaches."""
-    batch: Batch | None = None
+    batch: Batch | Pack | None = None
+    seen: torch.Tensor | None = None
+    """Of a pack, what each token sees: (R, 1, T, T)."""
     guided: bool = False
     losses: list[torch.Tensor] = field(default_factory=list)
 
@@ -96,11 +99,15 @@ class Reading:
         self.losses = []
         return total
 
-    def observe(self, batch: Batch, layer: int, query: torch.Tensor, key: torch.Tensor, scaling: float) -> None:
-        """Score the guided heads of a layer. query, key: (1, heads, T, head width), after rotation."""
-        if layer not in self.guided_layers or not len(batch.source_at):
+    def observe(self, batch: Batch | Pack, layer: int, query: torch.Tensor, key: torch.Tensor, scaling: float) -> None:
+        """Score the guided heads of a layer. query, key: (rows, heads, T, head width), after rotation."""
+        if layer not in self.guided_layers or not batch.source_at.numel():
             return
         heads = list(self.guided_layers[layer])
+        if isinstance(batch, Pack):
+            assert self.seen is not None, "a pack is read with what it sees"
+            self.losses.append(pack_guidance(batch, self.seen[:, 0], query[:, heads], key[:, heads], scaling))
+            return
         asked = query[0, heads][:, batch.source_at]  # (H, A, D)
         scores = torch.einsum("had,htd->aht", asked, key[0, heads]) * scaling
         log_attention = scores.masked_fill(~batch.source_seen[:, None], -torch.inf).log_softmax(-1)
@@ -119,9 +126,9 @@ def row_attention(
     attention_mask: torch.Tensor | None,
     **options: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Attention of the row in ``READING``: contexts see themselves, questions their context and themselves.
+    """Attention of the row or pack in ``READING``: contexts see themselves, questions their context and themselves.
 
-    Shapes: (1, heads, T, head width). Without a row it is plain causal attention.
+    Shapes: (rows, heads, T, head width). Without a row it is plain causal attention.
     """
     scaling = options.get("scaling") or query.shape[-1] ** -0.5
     attend = partial(functional.scaled_dot_product_attention, scale=scaling)
@@ -131,6 +138,8 @@ def row_attention(
         return mixed.transpose(1, 2).contiguous(), None
     if READING.guided:
         READING.observe(batch, int(getattr(module, "layer_idx")), query, key, scaling)  # noqa: B009 (typed as Module)
+    if isinstance(batch, Pack):
+        return attend(query, key, value, attn_mask=READING.seen).transpose(1, 2).contiguous(), None
     parts = []
     for layout in batch.layouts:
         context = slice(layout.start, layout.context_end)
@@ -154,14 +163,15 @@ def row_attention(
 AttentionInterface.register("rows", row_attention)
 
 
-def hidden_states(model: Qwen3ForCausalLM, batch: Batch) -> torch.Tensor:
-    """The decoder's output for a row, each token seeing what the row's layout says. Shape: (1, T, width)."""
+def hidden_states(model: Qwen3ForCausalLM, batch: Batch | Pack) -> torch.Tensor:
+    """The decoder's output for a row or a pack, each token seeing what the layout says. Shape: (rows, T, width)."""
     READING.batch = batch
+    READING.seen = batch.seen()[:, None] if isinstance(batch, Pack) else None
     try:
         read = model.model(
             input_ids=batch.tokens, attention_mask={"full_attention": None}, position_ids=batch.positions
         )
     finally:
-        READING.batch = None
+        READING.batch, READING.seen = None, None
     hidden: torch.Tensor = read.last_hidden_state
     return hidden

@@ -54,7 +54,7 @@ class Muon(torch.optim.Optimizer):
 
     def _updates(self, matrices: list[torch.Tensor], momentum: float) -> list[torch.Tensor]:
         """The orthogonalised update of every matrix."""
-        flat = torch.zeros(sum(matrix.numel() for matrix in matrices))
+        flat = torch.zeros(sum(matrix.numel() for matrix in matrices), device=matrices[0].device)
         updates = [
             piece.view_as(matrix)
             for matrix, piece in zip(matrices, flat.split([matrix.numel() for matrix in matrices]), strict=True)

@@ -14,6 +14,7 @@ LONG = Difficulty(passages=(4, 5), facts=(3, 6), fillers=(1, 4), exercises=16, a
 LATE = replace(FULL, absent=0.18)
 LATE_LONG = replace(LONG, absent=0.18, exercises=20)
 LAST_LONG = replace(LONG, exercises=20)
+DENSE = replace(LAST_LONG, passages=(3, 4), facts=(5, 8), formed=0.2)
 FORMED_FULL = replace(FULL, formed=0.3)
 FORMED_LONG = replace(LAST_LONG, formed=0.3)
 
@@ -66,6 +67,11 @@ class Recipe:
     """From so many tokens on, lessons of these difficulties with these weights."""
 
     @property
+    def packed(self) -> bool:
+        """Whether a step is one pack of rows, for an accelerator."""
+        return self.workers == 1
+
+    @property
     def guided_heads(self) -> dict[int, tuple[int, ...]]:
         """Layers and heads that guidance teaches: two heads of the layer before the last, one of the last."""
         return {self.shape.layers - 2: (0, 1), self.shape.layers - 1: (0,)}
@@ -99,3 +105,20 @@ class Recipe:
     def frames(self, tokens: int) -> tuple[str, ...]:
         """The files of sentence frames after so many tokens."""
         return [files for start, files in self.frame_files if tokens >= start][-1]
+
+
+ACCELERATED = Recipe(
+    workers=1,
+    tokens_per_step=65_536,
+    warmup_tokens=4_000_000,
+    cycles=((330_000_000, 170_000_000),),
+    frame_files=((0, ("procedures", "records", "services")),),
+    stages=(
+        (0, ((SHORT, 1.0),)),
+        (10_000_000, ((SHORT, 0.6), (MIDDLE, 0.4))),
+        (25_000_000, ((SHORT, 0.2), (MIDDLE, 0.45), (FULL, 0.35))),
+        (60_000_000, ((SHORT, 0.1), (MIDDLE, 0.3), (FULL, 0.4), (LONG, 0.2))),
+        (200_000_000, ((MIDDLE, 0.2), (FORMED_FULL, 0.4), (FORMED_LONG, 0.2), (DENSE, 0.2))),
+    ),
+)
+"""For an accelerator: twenty times the tokens, in steps as large. Not what the shipped model was made with."""

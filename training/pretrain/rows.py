@@ -73,7 +73,6 @@ class Batch:
     source_at: torch.Tensor
     source_places: torch.Tensor
     source_seen: torch.Tensor
-    exercises: tuple[tuple[int, int, Exercise], ...]
 
 
 class RowBuilder:
@@ -210,7 +209,6 @@ def to_batch(row: Row) -> Batch:
         source_at=source_at,
         source_places=source_places,
         source_seen=behind & own & (lesson == lesson[source_at][:, None]),
-        exercises=tuple(row.exercises),
     )
 
 

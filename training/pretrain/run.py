@@ -1,7 +1,8 @@
 """The pretraining run, straight down: lessons, rows, loss, step, log, checkpoint.
 
 Every checkpoint is a usable model folder, and beside it lies what resuming needs. The lessons of a step depend on
-the seed and the step alone, so an interrupted run goes on as if it had not been.
+the seed and the step alone, so an interrupted run goes on as if it had not been. A CPU takes row after row, in worker
+processes that share a step; an accelerator takes a step's rows as one pack, which other processes write ahead.
 """
 
 from __future__ import annotations
@@ -12,14 +13,15 @@ import random
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import distributed
 from torch.nn import functional
+from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
 
 from tandem.prompt import Passage, build_context
@@ -29,9 +31,10 @@ from training.pretrain.lessons import Lesson, LessonWriter
 from training.pretrain.lexicon import Lexicon
 from training.pretrain.model import READING, build_model, hidden_states
 from training.pretrain.muon import Muon
+from training.pretrain.packs import Pack, to_pack
 from training.pretrain.recipe import FULL, MIDDLE, Recipe
 from training.pretrain.renaming import Renaming
-from training.pretrain.rows import Batch, RowBuilder, to_batch
+from training.pretrain.rows import Batch, Row, RowBuilder, to_batch
 from training.pretrain.tokenizer import END_OF_TEXT, TURN_END, train_tokenizer, word_pieces
 
 STEPS_BETWEEN_CHECKPOINTS = 100
@@ -63,7 +66,33 @@ def step_lessons(recipe: Recipe, lexicon: Lexicon, step: int, tokens: int, rank:
         yield source.write(difficulty)
 
 
-def language_loss(model: Qwen3ForCausalLM, batch: Batch) -> torch.Tensor:
+def step_rows(
+    recipe: Recipe, lexicon: Lexicon, builder: RowBuilder, step: int, tokens: int, rank: int = 0
+) -> list[Row]:
+    """The rows of one worker's step."""
+    rows: list[Row] = []
+    builder.renaming.random.seed(step_seed(recipe, step, rank))
+    for row in builder.rows(step_lessons(recipe, lexicon, step, tokens, rank)):
+        rows.append(row)
+        if sum(len(row.tokens) for row in rows) >= recipe.tokens_per_step:
+            break
+    return rows
+
+
+@dataclass(frozen=True)
+class StepPacks(Dataset[Pack]):
+    """Each step's rows as a pack; `step * tokens_per_step` stands for the tokens before a step."""
+
+    recipe: Recipe
+    lexicon: Lexicon
+    builder: RowBuilder
+
+    def __getitem__(self, step: int) -> Pack:
+        tokens = step * self.recipe.tokens_per_step
+        return to_pack(step_rows(self.recipe, self.lexicon, self.builder, step, tokens))
+
+
+def language_loss(model: Qwen3ForCausalLM, batch: Batch | Pack) -> torch.Tensor:
     """Weighted sum of the next token's cross-entropy; only weighted targets reach the head."""
     hidden = hidden_states(model, batch)
     weights = batch.weights[:, 1:]
@@ -116,12 +145,12 @@ def portable_copy(model: Qwen3ForCausalLM) -> Qwen3ForCausalLM:
 class Run:
     """A run of the recipe in ``folder``: ``model/`` (the newest checkpoint), ``state.pt`` (to resume), ``log.jsonl``."""
 
-    def __init__(self, recipe: Recipe, folder: Path, rank: int = 0) -> None:
-        self.recipe, self.folder, self.rank = recipe, folder, rank
+    def __init__(self, recipe: Recipe, folder: Path, rank: int = 0, device: str = "cpu") -> None:
+        self.recipe, self.folder, self.rank, self.device = recipe, folder, rank, torch.device(device)
         self.state_path, self.model_folder = folder / "state.pt", folder / "model"
         folder.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(recipe.seed)
-        state = torch.load(self.state_path, weights_only=True) if self.state_path.exists() else None
+        state = torch.load(self.state_path, device, weights_only=True) if self.state_path.exists() else None
         if state is None:
             self.tokenizer = train_tokenizer(tokenizer_texts(recipe), recipe.shape.vocabulary)
         else:
@@ -135,7 +164,7 @@ class Run:
             forbidden=UNTAUGHT_WORDS,
         )
         self.padding = int(self.raw.token_to_id(END_OF_TEXT))
-        self.model = build_model(recipe.shape, int(self.raw.token_to_id(TURN_END)), self.padding)
+        self.model = build_model(recipe.shape, int(self.raw.token_to_id(TURN_END)), self.padding).to(self.device)
         self.optimizers = optimizers(self.model, recipe, rank)
         self.rates = (recipe.matrix_learning_rate, recipe.other_learning_rate)
         self.renaming = Renaming(self.raw, recipe.renamed_lessons, recipe.seed, UNTAUGHT_WORDS)
@@ -180,10 +209,9 @@ class Run:
         )
         print(" ".join(shown), flush=True)
 
-    def train_step(self) -> dict[str, float]:
-        """One step: lessons to rows, loss and guidance, gradients, update. Returns what the log shows of it."""
+    def train_step(self, batches: Sequence[Batch | Pack]) -> dict[str, float]:
+        """One step: loss and guidance, gradients, update. Returns what the log shows of it."""
         recipe = self.recipe
-        batches = self._batches()
         for optimizer, rate in zip(self.optimizers, self.rates, strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = rate * recipe.rate(self.tokens)
@@ -192,10 +220,14 @@ class Run:
         losses, guided = 0.0, 0.0
         READING.guided = guidance_weight > 0
         for batch in batches:
-            loss, guidance = language_loss(self.model, batch) / weight, READING.loss() / len(batches)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+                loss = language_loss(self.model, batch) / weight
+            guidance = READING.loss().to(self.device) / len(batches)
             (loss + guidance_weight * guidance).backward()
             losses, guided = losses + loss.item(), guided + guidance.item()
-        tokens = self._share_gradients(sum(batch.tokens.numel() for batch in batches))
+        tokens = recipe.tokens_per_step
+        if recipe.workers > 1:
+            tokens = self._share_gradients(sum(batch.tokens.numel() for batch in batches))
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), recipe.gradient_clip)
         for optimizer in self.optimizers:
             optimizer.step()
@@ -204,15 +236,18 @@ class Run:
         self.step, self.tokens = self.step + 1, self.tokens + tokens
         return {"loss": losses, "guided": guided, "norm": norm.item()}
 
-    def _batches(self) -> list[Batch]:
-        """The step's rows, each a batch of its own: nothing is padded."""
-        batches: list[Batch] = []
-        self.renaming.random.seed(step_seed(self.recipe, self.step, self.rank))
-        for row in self.builder.rows(step_lessons(self.recipe, self.lexicon, self.step, self.tokens, self.rank)):
-            batches.append(to_batch(row))
-            if sum(batch.tokens.numel() for batch in batches) >= self.recipe.tokens_per_step:
-                break
-        return batches
+    def steps(self) -> Iterable[list[Batch] | list[Pack]]:
+        """What each step takes, from the present one to the recipe's end."""
+        recipe = self.recipe
+        if recipe.packed:
+            last = -(-recipe.total_tokens // recipe.tokens_per_step)
+            packs = StepPacks(recipe, self.lexicon, self.builder)
+            writers = max(1, (os.cpu_count() or 2) - 1)
+            for pack in DataLoader(packs, sampler=range(self.step, last), batch_size=None, num_workers=writers):
+                yield [pack.to(self.device)]
+        while self.tokens < recipe.total_tokens:
+            rows = step_rows(recipe, self.lexicon, self.builder, self.step, self.tokens, self.rank)
+            yield [to_batch(row) for row in rows]  # each a batch of its own: nothing is padded
 
     def _share_gradients(self, tokens: int) -> int:
         """Average the gradients over all workers; return the number of tokens of all of them."""
@@ -233,27 +268,36 @@ class Run:
             self.log(step=self.step, tokens=self.tokens, read=source.value, **asdict(reading))
 
 
-def pretrain(recipe: Recipe, folder: Path) -> None:
+def pretrain(recipe: Recipe, folder: Path, device: str = "cpu") -> None:
     """Run the recipe in ``folder`` to its end, or resume it there.
 
     Each worker is a process with one thread: on a few busy cores they wait for each other once a step, where threads of
     one process wait at every product (seen on two busy cores: about 1,100 tokens/s after 830; not a paired measurement).
     """
+    if recipe.workers == 1:
+        _work(Run(recipe, folder, device=device))
+        return
     with tempfile.TemporaryDirectory() as meeting:
-        torch.multiprocessing.spawn(_work, args=(recipe, folder, f"file://{meeting}/workers"), nprocs=recipe.workers)
+        torch.multiprocessing.spawn(_share, args=(recipe, folder, f"file://{meeting}/workers"), nprocs=recipe.workers)
 
 
-def _work(rank: int, recipe: Recipe, folder: Path, meeting: str) -> None:
-    """One worker's whole run."""
+def _share(rank: int, recipe: Recipe, folder: Path, meeting: str) -> None:
+    """One of several workers' whole run."""
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=recipe.workers)
     run = Run(recipe, folder, rank)
     distributed.barrier()
-    began = time.time()
-    since = run.tokens
-    parent = os.getppid()
-    while run.tokens < recipe.total_tokens and os.getppid() == parent:  # an orphaned worker ends
-        losses = run.train_step()
+    _work(run, os.getppid())
+    distributed.destroy_process_group()
+
+
+def _work(run: Run, parent: int | None = None) -> None:
+    """Step after step, with the log and the checkpoints; ends where its parent process, if it has one, is gone."""
+    began, since = time.time(), run.tokens
+    for batches in run.steps():
+        if parent is not None and os.getppid() != parent:
+            return
+        losses = run.train_step(batches)
         if run.step % 20 == 0:
             speed = (run.tokens - since) / (time.time() - began)
             run.log(step=run.step, tokens=run.tokens, **losses, tokens_per_second=speed)
@@ -261,7 +305,5 @@ def _work(rank: int, recipe: Recipe, folder: Path, meeting: str) -> None:
             run.log_scores()
         if run.step % STEPS_BETWEEN_CHECKPOINTS == 0:
             run.checkpoint()
-    if run.tokens >= recipe.total_tokens:
-        run.log_scores()
-        run.checkpoint()
-    distributed.destroy_process_group()
+    run.log_scores()
+    run.checkpoint()
