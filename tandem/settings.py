@@ -129,6 +129,7 @@ class TrainingOverrides(Section):
     batch_size: PositiveInt | None = None
     epochs: PositiveInt | None = None
     patience: PositiveInt | None = None
+    wordings: PositiveInt | None = None
 
 
 class CleaningConfig(Section):
@@ -163,6 +164,8 @@ class TrainingConfig(Section):
     """Passes over the training rows, at most: early stopping may end it before."""
     patience: PositiveInt = 2
     """Evaluations without a better validation loss after which training stops."""
+    wordings: PositiveInt | None = None
+    """Training rows that ask for the same fact, at most; null takes all. A fact takes more of them than a skill."""
     validation_share: Annotated[float, Field(gt=0, lt=0.5)] = 0.1
     """Share of the examples (by document) that validation keeps."""
     distractors: PositiveInt = 3

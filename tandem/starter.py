@@ -54,6 +54,7 @@ domains:
 #   epochs: 6                   # at most: training stops when the watched loss no longer falls
 #   patience: 2                 # evaluations without a better loss after which it stops
 #   validation_share: 0.1       # of the examples, by document
+#   wordings: null              # rows that ask for the same fact, at most
 #   distractors: 3              # passages beside the right one, for adapters that read
 #   without_right_passage: 0.2  # share of their rows whose answer is the abstention
 #   seed: 20261122

@@ -19,7 +19,7 @@ from training.rows import Progress, Row, RowMaker, Rows, require_rows
 from training.runs import open_run, run_key
 from training.servable import check_servable
 from training.tokens import ChatTokens
-from training.watching import Watched, watch_closed_book, watch_reading
+from training.watching import Watched, at_most, watch_closed_book, watch_reading
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 OVERRIDES: Final = {kind.replace("-", "_") for kind in KINDS}
@@ -130,7 +130,7 @@ def gather(
     tokenizer = base.load_tokenizer()
     maker = RowMaker(config, domain, ChatTokens(tokenizer, base.end_tokens(tokenizer)), base.context_tokens)
     settings = config.training
-    train_part, validation_part = dataset.split.train, dataset.split.validation
+    train_part, validation_part = at_most(dataset.split.train, settings.wordings), dataset.split.validation
     snapshot = None
     if kind == "closed-book":
         watch = watch_closed_book(train_part, validation_part, settings.validation_share, settings.seed)

@@ -1,8 +1,8 @@
 """Which rows tell when to stop.
 
 A reading adapter learns a skill, so documents that training never saw show whether it got better. A closed-book adapter
-learns facts, and those of unseen documents it cannot know: their loss rises while it learns. There the facts it is
-taught, asked in words it was not taught with, show how far it is.
+learns facts, and those of unseen documents it could not know: a document kept from it is a document that it does not
+answer for. So it is taught all, and asked for what it is taught in words it was not taught with.
 """
 
 import random
@@ -37,23 +37,27 @@ def watch_reading(train: Sequence[Example], validation: Sequence[Example]) -> Wa
 
 
 def watch_closed_book(train: Sequence[Example], validation: Sequence[Example], share: float, seed: int) -> Watched:
-    """For a closed-book adapter: up to `share` of the rows, each another wording of a fact that stays in training.
+    """For a closed-book adapter, all documents: up to `share` of the rows, each another wording of a fact that stays.
 
     Where no fact is asked in two ways, as many of the training rows themselves, which then show only what was learned
     by heart.
     """
+    examples = [*train, *validation]
     chance = random.Random(seed)
-    count = max(1, round(share * len(train)))
-    facts = list(wordings(train))
+    count = max(1, round(share * len(examples)))
+    facts = list(wordings(examples))
     chance.shuffle(facts)
     held = {chance.choice(fact).id for fact in facts[:count]}
     if held:
-        kept = [example for example in train if example.id not in held]
-        watched = {OTHER_WORDINGS: [example for example in train if example.id in held]}
-    else:
-        kept = list(train)
-        watched = {TRAINING_ROWS: chance.sample(kept, min(count, len(kept)))}
-    return Watched(kept, {**watched, UNSEEN_DOCUMENTS: list(validation)})
+        kept = [example for example in examples if example.id not in held]
+        return Watched(kept, {OTHER_WORDINGS: [example for example in examples if example.id in held]})
+    return Watched(examples, {TRAINING_ROWS: chance.sample(examples, min(count, len(examples)))})
+
+
+def at_most(examples: Sequence[Example], count: int | None) -> list[Example]:
+    """The examples without those that ask for a fact which `count` earlier ones ask for; all where that is None."""
+    surplus = {example.id for fact in wordings(examples) for example in fact[count:]} if count else set()
+    return [example for example in examples if example.id not in surplus]
 
 
 def wordings(examples: Sequence[Example]) -> list[list[Example]]:

@@ -12,7 +12,14 @@ from tandem.workspace import Workspace
 from tests.training.helpers import example
 from training.runs import NEEDED, STATE, Run, open_run, run_key
 from training.stopping import best_evaluation, is_out_of_patience, losses_at
-from training.watching import OTHER_WORDINGS, TRAINING_ROWS, UNSEEN_DOCUMENTS, watch_closed_book, watch_reading
+from training.watching import (
+    OTHER_WORDINGS,
+    TRAINING_ROWS,
+    UNSEEN_DOCUMENTS,
+    at_most,
+    watch_closed_book,
+    watch_reading,
+)
 
 
 def history(losses: list[float]) -> list[dict[str, float]]:
@@ -63,13 +70,21 @@ def test_a_closed_book_adapter_is_watched_by_other_wordings_of_facts_it_is_taugh
     assert watch.decisive == OTHER_WORDINGS
     assert len(held) == 2
     assert {row.id for row in held}.isdisjoint(row.id for row in watch.train)
-    assert {row.answer for row in watch.train} == {row.answer for row in rows}
+    assert {row.answer for row in watch.train} == {row.answer for row in [*rows, example("v")]}
+
+
+def test_of_a_fact_that_is_asked_often_the_first_wordings_stay() -> None:
+    rows = [example(name, documents=["a.md"], answer=f"It is {name[0]}.") for name in ("a1", "b1", "a2", "a3", "b2")]
+    absent = [example(name, answer="I don't know.") for name in "xyz"]
+    kept = at_most([*rows, *absent], 2)
+    assert [row.id for row in kept] == ["a1", "b1", "a2", "b2", "x", "y", "z"]
+    assert at_most(rows, None) == rows
 
 
 def test_facts_that_are_asked_once_all_stay_in_training() -> None:
     rows = [example(name, documents=[name], answer=f"It is {name}.") for name in "abcdefghij"]
     watch = watch_closed_book(rows, [example("v")], 0.2, 1)
-    assert (watch.train, len(watch.watched[TRAINING_ROWS])) == (rows, 2)
+    assert (watch.train, len(watch.watched[TRAINING_ROWS])) == ([*rows, example("v")], 2)
 
 
 def checkpoint(run: Run, step: int, without: str = "") -> None:

@@ -65,7 +65,7 @@ def test_a_run_ends_in_a_published_adapter_with_its_card(
     assert read_adapter(workspace, "shop", adapter.version) == adapter
     assert sorted(path.name for path in adapter.folder.iterdir()) == sorted([*CONTENT, "training.jsonl"])
     assert (card.domain, card.kind, card.base_model, card.prompt_hash) == ("shop", "closed-book", "tiny", PROMPT_HASH)
-    assert set(card.losses) == {"train", "other_wordings", "unseen_documents"}
+    assert set(card.losses) == {"train", "other_wordings"}
     assert set(card.documents) <= {document.id for document in kettle_documents()}
     settings = json.loads((adapter.folder / "adapter_config.json").read_text())
     assert (settings["base_model_name_or_path"], settings["r"]) == (str(TINY), 8)
