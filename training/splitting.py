@@ -3,7 +3,7 @@
 import math
 import random
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tandem.errors import UserError
@@ -39,36 +39,42 @@ def split(
     groups.sort(key=lambda group: min(examples[position].id for position in group))
     random.Random(seed).shuffle(groups)
     one_kind = [None] * len(examples)
-    kept = _draw(groups, one_kind, validation_share)
+    # Never all of them: the last group would lead away from a share below a half.
+    kept = _draw(groups, one_kind, {None: max(1.0, validation_share * len(examples))})
     kinds = _large_enough(strata or one_kind, validation_share)
     if _is_uneven(kept, kinds, validation_share):
-        counted = _draw(groups, kinds, validation_share)
-        if _distance(counted, kinds, validation_share) < _distance(kept, kinds, validation_share):
-            kept = counted
+        counted = _draw(groups, kinds, _quotas(kinds, validation_share))
+        nearer = _distance(counted, kinds, validation_share) < _distance(kept, kinds, validation_share)
+        kept = counted if nearer and len(counted) < len(examples) else kept
     return Split(
         [example for position, example in enumerate(examples) if position not in kept],
         [example for position, example in enumerate(examples) if position in kept],
     )
 
 
-def _draw(groups: Sequence[Sequence[int]], kinds: Sequence[Hashable], share: float) -> set[int]:
-    """Positions for validation: a group is taken where it brings the size, and the count of each kind, nearer.
-
-    Never all of them: the last group would lead away from a share below a half.
-    """
-    total = max(1.0, share * len(kinds))
-    wanted = {kind: share * count for kind, count in Counter(kinds).items()}
+def _draw(groups: Sequence[Sequence[int]], kinds: Sequence[Hashable], wanted: Mapping[Hashable, float]) -> set[int]:
+    """Positions for validation: a group is taken where it brings the counts of the kinds nearer to what is wanted."""
     have: Counter[Hashable] = Counter()
     kept: set[int] = set()
     for group in groups:
         more = Counter(kinds[position] for position in group)
-        changes = [abs(have[kind] + n - wanted[kind]) - abs(have[kind] - wanted[kind]) for kind, n in more.items()]
-        size = abs(len(kept) + len(group) - total) - abs(len(kept) - total)
-        # One kind is the size alone; the sum is exact, so that the order of the kinds does not decide.
-        if (size if len(wanted) == 1 else math.fsum([*changes, size])) < 0:
+        # The sum is exact, so that the order of the kinds does not decide.
+        change = math.fsum(
+            abs(have[kind] + count - wanted[kind]) - abs(have[kind] - wanted[kind]) for kind, count in more.items()
+        )
+        if change < 0:
             kept.update(group)
             have += more
     return kept or set(min(groups, key=len))
+
+
+def _quotas(kinds: Sequence[Hashable], share: float) -> dict[Hashable, float]:
+    """Whole examples of each kind for validation, by the largest remainder, so that they sum to the whole share."""
+    counts = Counter(kinds)
+    quotas = {kind: math.floor(share * count) for kind, count in counts.items()}
+    by_remainder = sorted(counts, key=lambda kind: (quotas[kind] - share * counts[kind], repr(kind)))
+    missing = math.ceil(max(1.0, share * len(kinds)) - 0.5) - sum(quotas.values())
+    return {kind: float(quotas[kind] + (place < missing)) for place, kind in enumerate(by_remainder)}
 
 
 def _large_enough(kinds: Sequence[Hashable], share: float) -> list[Hashable]:
