@@ -63,6 +63,7 @@ REFUSED = (
     "marker",
     "unknown key",
     "list as group",
+    "half a pair",
     "half a pair in a licence",
     "half a pair in a group",
 )
@@ -128,14 +129,14 @@ def test_every_row_is_kept_or_listed_with_its_reason(drawn: list[tuple[str, str 
 
 
 def test_each_kind_of_bad_row_leaves_in_its_step(tmp_path: Path) -> None:
-    rows = [{**row(0, kind, None), "id": kind} for kind in KINDS]
+    rows = [{**row(0, kind, None), "id": kind} for kind in BAD if kind in KINDS]
     report = prepare(configured(tmp_path, rows, "mask"), Workspace.open(tmp_path / "home"), "shop").report
     assert {item["id"]: item["step"] for item in report["left"]} == {
         "another language": "other_languages",
         "asks the evaluation": "leaked",
         "contradiction": "contradictions",
         "control characters only": "empty",
-        "fine": "exact_duplicates",
+        "exact duplicate": "exact_duplicates",
         "its original": "near_duplicates",
         "no basis": "without_permission",
         "no licence": "without_permission",
