@@ -65,7 +65,7 @@ def _draw(groups: Sequence[Sequence[int]], kinds: Sequence[Hashable], wanted: Ma
         if change < 0:
             kept.update(group)
             have += more
-    return kept or set(min(groups, key=len))
+    return kept or set(sorted(groups, key=len)[0])
 
 
 def _quotas(kinds: Sequence[Hashable], share: float) -> dict[Hashable, float]:
