@@ -1,5 +1,6 @@
 """The verdict as one HTML file that needs nothing from elsewhere, for readers without code."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -8,6 +9,7 @@ from eval.recommendation import Comparison, show_p, show_points
 from eval.statistics import Estimate
 from eval.verdict import Verdict
 from tandem.files import write_atomic
+from tandem.pages import render_page
 
 REPORT: Final = "verdict.html"
 TEMPLATE: Final = "report.html.jinja"
@@ -50,17 +52,8 @@ def write_report(verdict: Verdict, folder: Path) -> Path:
 
 def render(verdict: Verdict) -> str:
     """The page. Texts of questions, answers and documents are escaped; the page may run no script and load nothing."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(points=show_points, interval=show_interval, p=show_p)
-    return environment.get_template(TEMPLATE).render(_context(verdict))
+    filters: dict[str, Callable[..., str]] = {"points": show_points, "interval": show_interval, "p": show_p}
+    return render_page(Path(__file__).parent / TEMPLATE, _context(verdict), filters)
 
 
 def show_interval(estimate: Estimate) -> str:

@@ -149,6 +149,22 @@ class CleaningConfig(Section):
     """Questions of nearly the same words with the same numbers and answer stay once."""
 
 
+class LanguageConfig(Section):
+    """The languages of the examples."""
+
+    detect: bool = True
+    """Whether the language of each example is looked at; some 7,000 short rows a second."""
+    allowed: Annotated[list[Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]] | None, Field(min_length=1)] = None
+    """Codes (ISO 639) of the languages to train on, others leave and are listed; null takes all. What is too short to
+    tell stays."""
+
+    @model_validator(mode="after")
+    def _refuse_contradictions(self) -> Self:
+        if self.allowed is not None and not self.detect:
+            raise ValueError("allowed needs the languages to be looked at: detect cannot be false beside it")
+        return self
+
+
 class TrainingConfig(Section):
     """How adapters are trained."""
 
@@ -177,6 +193,14 @@ class TrainingConfig(Section):
     """What `tandem prepare` does to the examples."""
     anonymise: AnonymiseConfig = Field(default_factory=AnonymiseConfig)
     """Personal data in the examples."""
+    languages: LanguageConfig = Field(default_factory=LanguageConfig)
+    """Which languages are trained on."""
+    stratify: bool = True
+    """Whether abstentions, languages and labels are to have the same shares in validation as in training."""
+    remove_leaks: list[Literal["exact", "near", "overlap"]] = Field(default_factory=list)
+    """Which examples like a question of the evaluation are taken out; all are reported."""
+    dominance: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Share of the examples above which one language, group, document or label is warned of."""
     closed_book: TrainingOverrides = Field(default_factory=TrainingOverrides)
     """What is different for adapters that answer from memory."""
     reading: TrainingOverrides = Field(default_factory=TrainingOverrides)
@@ -205,6 +229,8 @@ class DomainConfig(Section):
     """Validation and test questions, JSON lines."""
     system_prompt: str | None = None
     """Replaces the first lines of the default prompt."""
+    permissions: list[Literal["source", "licence", "basis"]] = Field(default_factory=list)
+    """What each example has to say of itself to be trained on; others are refused, and listed."""
     success: SuccessConfig = Field(default_factory=SuccessConfig)
 
 

@@ -16,6 +16,7 @@ domains:
     # examples: train.jsonl     # training rows
     # questions: questions.jsonl  # validation and test questions
     # system_prompt: Answer briefly.
+    # permissions: []           # of source, licence, basis: what each training row has to name
 
 # embedder: default             # the MiniLM that is installed with the package; or a folder or a hub id
 # database: sqlite              # in the workspace; or postgresql+psycopg://user:password@host/name
@@ -59,6 +60,12 @@ domains:
 #   without_right_passage: 0.2  # share of their rows whose answer is the abstention
 #   seed: 20261122
 #   cleaning: {{}}                # steps to switch, such as near_duplicates: false
+#   languages:
+#     detect: true
+#     allowed: null             # such as [en, de]: examples in others leave; null takes all
+#   stratify: true              # abstentions, languages and labels in validation as in training
+#   remove_leaks: []            # of exact, near, overlap: examples like a question of the evaluation
+#   dominance: 0.5              # share above which one language, group, document or label is warned of
 #   closed_book: {{}}             # what is different for adapters that answer from memory
 #   reading: {{}}                 # and for those that answer from passages
 #   anonymise:                  # personal data in the examples

@@ -1,14 +1,14 @@
 """Prepared datasets on disk: folders that are named by what they hold.
 
 `datasets/<domain>-<digest>/` holds train.parquet and validation.parquet, which never change, and
-report.json and report.md, which say how they came about.
+report.json, report.md and report.html, which say how they came about.
 """
 
 import hashlib
 import json
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +22,7 @@ from training.splitting import Split
 
 PARTS: Final = ("train", "validation")
 REPORT: Final = "report.json"
+LATER_KEYS: Final = ("source", "basis", "group")
 DIGEST_PATTERN: Final = re.compile(r"[0-9a-f]{12}")
 
 
@@ -42,29 +43,46 @@ class Dataset:
 
 
 def content_digest(domain: str, parts: Split, seed: int) -> str:
-    """SHA-256 of the rows of both parts; the same examples and seed give the same one."""
-    content = [domain, seed, [asdict(example) for example in parts.train], [asdict(e) for e in parts.validation]]
+    """SHA-256 of the rows of both parts; the same examples and seed give the same one.
+
+    A key of `LATER_KEYS` counts where a row has it: datasets from before there were these keep their digests.
+    """
+    content = [domain, seed, *([_counted(example) for example in part] for part in (parts.train, parts.validation))]
     text = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def _counted(example: Example) -> dict[str, Any]:
+    return {key: value for key, value in asdict(example).items() if value is not None or key not in LATER_KEYS}
+
+
 def publish_dataset(
-    workspace: Workspace, domain: str, parts: Split, seed: int, report: Mapping[str, Any], report_text: str
+    workspace: Workspace,
+    domain: str,
+    parts: Split,
+    seed: int,
+    report: Mapping[str, Any],
+    report_text: str,
+    page: Callable[[Mapping[str, Any]], str] | None = None,
 ) -> Dataset:
-    """Write a dataset under its digest, whole or not at all; where it is already there, its report is renewed."""
+    """Write a dataset under its digest, whole or not at all; where it is already there, its report is renewed.
+
+    `page` makes the report's HTML of the whole report.
+    """
     digest = content_digest(domain, parts, seed)
     folder = dataset_folder(workspace, domain, digest[:12])
     report = {"domain": domain, "digest": digest, "seed": seed, **report}
+    files = {"report.md": report_text, **({"report.html": page(report)} if page else {})}
     with locked(workspace.datasets_folder / ".lock"):
         if _is_whole(workspace, domain, digest[:12]):
-            _write_report(folder, report, report_text)
+            _write_report(folder, report, files)
         else:
             staging = workspace.datasets_folder / ".staging"
             shutil.rmtree(staging, ignore_errors=True)  # what a kill left
             staging.mkdir()
             for name, examples in (("train", parts.train), ("validation", parts.validation)):
                 _write_parquet(staging / f"{name}.parquet", examples)
-            _write_report(staging, report, report_text)
+            _write_report(staging, report, files)
             shutil.rmtree(folder, ignore_errors=True)
             staging.rename(folder)
             sync_folder(folder.parent)
@@ -133,8 +151,9 @@ def _damaged(folder: Path, domain: str) -> Conflict:
     )
 
 
-def _write_report(folder: Path, report: Mapping[str, Any], text: str) -> None:
-    write_atomic(folder / "report.md", text.encode())
+def _write_report(folder: Path, report: Mapping[str, Any], files: Mapping[str, str]) -> None:
+    for name, text in files.items():
+        write_atomic(folder / name, text.encode("utf-8", "replace"))
     write_atomic(folder / REPORT, json.dumps(report, ensure_ascii=False, indent=2).encode() + b"\n")
 
 
@@ -143,7 +162,7 @@ def _write_parquet(path: Path, examples: Sequence[Example]) -> None:
     import pyarrow.parquet  # type: ignore[import-untyped]
 
     text = pyarrow.string()
-    columns = [(name, text) for name in ("id", "question", "answer", "value", "licence")]
+    columns = [(name, text) for name in ("id", "question", "answer", "value", "licence", *LATER_KEYS)]
     schema = pyarrow.schema([*columns, ("documents", pyarrow.list_(text))])
     rows = [{**asdict(example), "documents": list(example.documents)} for example in examples]
     sink = pyarrow.BufferOutputStream()

@@ -34,6 +34,12 @@ class Example:
     """The bare fact, as one of the documents says it."""
     licence: str | None = None
     """The licence of the example, where it has one of its own."""
+    source: str | None = None
+    """Where the example comes from, in the words of who keeps the ledger."""
+    basis: str | None = None
+    """Why it may be trained on, such as consent, contract or own work."""
+    group: str | None = None
+    """What it belongs to besides its documents: a split keeps a group together."""
 
     @property
     def abstains(self) -> bool:
@@ -60,6 +66,9 @@ class ExampleLine(BaseModel):
     documents: list[Text] = Field(default_factory=list)
     value: Text | None = None
     licence: Text | None = None
+    source: Text | None = None
+    basis: Text | None = None
+    group: Text | None = None
 
 
 class QuestionLine(BaseModel):

@@ -1,24 +1,28 @@
 """Examples in, a prepared dataset out."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tandem.adapters import file_digest
-from tandem.errors import ConfigError, NotFound, UserError
+from tandem.errors import ConfigError, NotFound
 from tandem.settings import CleaningConfig, Config, DomainConfig
 from tandem.workspace import Workspace
 from training.anonymising import account, account_lines, at_odds, without_personal_data
 from training.checks import leaks, stale
-from training.cleaning import Distinct, Tidied, distinct, tidy
+from training.choosing import choose, discipline, nothing_left, private_leaving
+from training.cleaning import Tidied, tidy
 from training.dataset import Dataset, publish_dataset
-from training.examples import Read, read_questions, read_source
+from training.examples import Example, Read, read_questions, read_source
+from training.leaving import EMPTY, STEPS, Leaving, leaving
+from training.report import discipline_lines, discipline_sections, render_report
 from training.splitting import Split, split
+from training.strata import strata
 
 if TYPE_CHECKING:
     from retrieval.index import Index
@@ -35,18 +39,31 @@ def prepare(config: Config, workspace: Workspace, domain: str) -> Dataset:
     tidied = tidy(read.examples, config.training.cleaning)
     questions = read_questions(settings.questions) if settings.questions else None
     private, questions = without_personal_data(tidied.examples, questions, config.training.anonymise)
-    kept = distinct(private.examples if private else tidied.examples, config.training.cleaning)
-    if not kept.examples:
-        raise UserError(f"Preparing leaves nothing of the examples in {source}.", code="invalid_examples")
-    parts = split(kept.examples, config.training.validation_share, config.training.seed)
-    report = describe(source, read, config.training.cleaning, tidied, kept, parts)
-    with indexed_texts(config, workspace, domain) as text_of:
-        report["stale"] = None if text_of is None else [asdict(item) for item in stale(kept.examples, text_of)]
+    chosen = choose(private.examples if private else tidied.examples, questions, config, domain)
+    kept = chosen.kept
+    left = [*leaving(EMPTY, tidied.empty), *(private_leaving(private) if private else ()), *chosen.left]
+    if not kept:
+        raise nothing_left(source, left)
+    kinds = strata(kept, chosen.languages) if config.training.stratify else None
+    parts = split(kept, config.training.validation_share, config.training.seed, kinds)
+    report = describe(source, read, config.training.cleaning, tidied, kept, left, parts)
+    with indexed_documents(config, workspace, domain) as indexed:
+        text_of = indexed.text_of if indexed else None
+        report["stale"] = None if text_of is None else [asdict(item) for item in stale(kept, text_of)]
         if private:
-            odds = None if text_of is None else at_odds(private, kept.examples, text_of)
+            odds = None if text_of is None else at_odds(private, kept, text_of)
             report["anonymised"] = account(private, odds)
-    report["leaks"] = None if questions is None else [asdict(item) for item in leaks(kept.examples, questions)]
-    return publish_dataset(workspace, domain, parts, config.training.seed, report, report_markdown(domain, report))
+        report |= discipline(kept, left, chosen, config, domain, indexed.ids() if indexed else None)
+    report["leaks"] = None if questions is None else [asdict(item) for item in leaks(chosen.asked, questions)]
+    return publish_dataset(
+        workspace,
+        domain,
+        parts,
+        config.training.seed,
+        report,
+        report_markdown(domain, report),
+        render_report,
+    )
 
 
 def examples_source(settings: DomainConfig, config: Config, domain: str) -> Path | str:
@@ -61,9 +78,17 @@ def examples_source(settings: DomainConfig, config: Config, domain: str) -> Path
     return settings.examples
 
 
+@dataclass(frozen=True)
+class Indexed:
+    """The indexed documents: the text of one by its id, None for one that is not there; and all ids."""
+
+    text_of: Callable[[str], str | None]
+    ids: Callable[[], list[str]]
+
+
 @contextmanager
-def indexed_texts(config: Config, workspace: Workspace, domain: str) -> Iterator[Callable[[str], str | None] | None]:
-    """What gives the text of an indexed document by its id, None for one that is not; None where nothing is indexed."""
+def indexed_documents(config: Config, workspace: Workspace, domain: str) -> Iterator[Indexed | None]:
+    """What the domain's index holds; None where nothing is indexed."""
     with open_index(config, workspace, domain) as index:
         if index is None or not index.snapshot:
             yield None
@@ -76,7 +101,7 @@ def indexed_texts(config: Config, workspace: Workspace, domain: str) -> Iterator
             except NotFound:
                 return None
 
-        yield read
+        yield Indexed(read, lambda: [document.id for document in index.documents()])
 
 
 def open_index(config: Config, workspace: Workspace, domain: str) -> "AbstractContextManager[Index | None]":
@@ -95,7 +120,8 @@ def describe(
     read: Read,
     steps: CleaningConfig,
     tidied: Tidied,
-    kept: Distinct,
+    kept: Sequence[Example],
+    left: Sequence[Leaving],
     parts: Split,
 ) -> dict[str, Any]:
     """The report's values; lists hold ids of examples."""
@@ -108,22 +134,17 @@ def describe(
         "unused_system_turns": read.unused_system_turns,
         "counts": {
             "read": len(read.examples),
-            "kept": len(kept.examples),
+            "kept": len(kept),
             "train": len(parts.train),
             "validation": len(parts.validation),
-            "abstentions": sum(example.abstains for example in kept.examples),
+            "abstentions": sum(example.abstains for example in kept),
             "train_documents": len(documents[0]),
             "validation_documents": len(documents[1]),
         },
-        "removed": {
-            "exact_duplicates": kept.exact_duplicates,
-            "near_duplicates": kept.near_duplicates,
-            "contradictions": kept.contradictions,
-            "empty": tidied.empty,
-        },
+        "removed": {step: [item.id for item in left if item.step == step] for step in STEPS},
         "changed": tidied.changed,
         "switched_off": [step for step, on in steps.model_dump().items() if not on],
-        "licences": dict(Counter(example.licence for example in kept.examples if example.licence)),
+        "licences": dict(Counter(example.licence for example in kept if example.licence)),
     }
 
 
@@ -155,18 +176,16 @@ def summary(report: Mapping[str, Any]) -> list[str]:
         lines.append(f"leakage: {len(report['leaks'])} examples with a question of the evaluation")
     if "anonymised" in report:
         lines += account_lines(report["anonymised"])
-    return lines
+    return [*lines, *discipline_lines(report)]
 
 
 def report_markdown(domain: str, report: Mapping[str, Any]) -> str:
     """The whole report for people."""
     lines = [f"# Dataset of {domain}", "", f"From `{report['source']}`, {report['prepared']}.", ""]
     lines += [f"- {line}" for line in summary(report)]
-    sections = {f"Removed: {kind.replace('_', ' ')}": ids for kind, ids in report["removed"].items()}
+    sections = discipline_sections(report)
     sections["Stale"] = [f"{item['id']}: {item['reason']}" for item in report["stale"] or ()]
-    sections["Leakage"] = [f"{item['example']} asks question {item['question']}" for item in report["leaks"] or ()]
     private = report.get("anonymised", {})
-    sections["Left out for personal data"] = [f"{item['id']}: {item['reason']}" for item in private.get("left_out", ())]
     sections["At odds with a document after anonymising"] = private.get("at_odds") or []
     sections["Personal data in ids of documents"] = private.get("document_ids", [])
     for title, items in sections.items():

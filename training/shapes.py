@@ -11,7 +11,7 @@ LABELLED: Final = "text/label"
 
 MARKS: Final = {QUESTION: {"question", "answer"}, PROMPT: {"prompt", "completion"}, CHAT: {"messages"}}
 """Shape → the columns of which one is enough to tell it."""
-OTHER_KEYS: Final = ("id", "documents", "value", "licence")
+OTHER_KEYS: Final = ("id", "documents", "value", "licence", "source", "basis", "group")
 """What a row of any shape may have besides."""
 
 NOT_CLASSIFICATION: Final = (

@@ -27,6 +27,7 @@ def test_the_same_examples_and_seed_are_the_same_dataset(workspace: Workspace, t
     assert first.digest == again.digest != other.digest
     assert first.folder.name == f"shop-{first.name}"
     assert sorted(path.name for path in first.folder.iterdir()) == [
+        "report.html",
         "report.json",
         "report.md",
         "train.parquet",
