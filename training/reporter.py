@@ -9,7 +9,7 @@ from tandem.settings import TrainingConfig
 from training.metrics import RunLog
 from training.overfitting import overfit_alarm
 from training.rows import Progress
-from training.stopping import are_finite, is_out_of_patience, losses_at
+from training.stopping import History, are_finite, is_out_of_patience, losses_at
 
 Say = Callable[[str], None]
 
@@ -61,17 +61,8 @@ def make_reporter(watched: Sequence[str], settings: TrainingConfig, log: RunLog,
             losses = losses_at(state.log_history, state.global_step, watched)
             epoch = round(state.epoch or 0)
             log.evaluated(state.global_step, state.epoch or 0.0, losses)
-            if not are_finite(losses):
-                raise UserError(
-                    f"The loss is no number any more after epoch {epoch}: lower `training.learning_rate`, which is "
-                    f"{settings.learning_rate:g}.",
-                    code="diverged",
-                )
-            shown = ", ".join(f"{name.replace('_', ' ')} {loss:.4f}" for name, loss in losses.items())
-            say(f"epoch {epoch} of at most {settings.epochs}: loss {shown}")
-            if (alarm := overfit_alarm(state.log_history, decisive)) and not overfit_alarm(
-                [entry for entry in state.log_history if entry["step"] < state.global_step], decisive
-            ):
+            _tell(losses, epoch, settings, say)
+            if alarm := _new_alarm(state.log_history, state.global_step, decisive):
                 say(f"warning: {alarm}")
             if is_out_of_patience(state.log_history, decisive, patience):
                 say(f"stopped: the loss on {decisive.replace('_', ' ')} did not fall for {patience} evaluations")
@@ -82,6 +73,24 @@ def make_reporter(watched: Sequence[str], settings: TrainingConfig, log: RunLog,
             self.saved_at = time.monotonic()
 
     return Reporter()
+
+
+def _tell(losses: Mapping[str, float], epoch: int, settings: TrainingConfig, say: Say) -> None:
+    """Say the losses after an epoch; UserError (`diverged`) where one is no number."""
+    if not are_finite(losses):
+        raise UserError(
+            f"The loss is no number any more after epoch {epoch}: lower `training.learning_rate`, which is "
+            f"{settings.learning_rate:g}.",
+            code="diverged",
+        )
+    shown = ", ".join(f"{name.replace('_', ' ')} {loss:.4f}" for name, loss in losses.items())
+    say(f"epoch {epoch} of at most {settings.epochs}: loss {shown}")
+
+
+def _new_alarm(history: History, step: int, decisive: str) -> str | None:
+    """The overfit alarm, where it is due at this evaluation and was not at the one before."""
+    earlier = [entry for entry in history if entry["step"] < step]
+    return None if overfit_alarm(earlier, decisive) else overfit_alarm(history, decisive)
 
 
 def show_line(line: Mapping[str, Any], ends_epoch: bool = False) -> str:

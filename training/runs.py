@@ -73,7 +73,7 @@ class Run:
         return sorted(found, key=lambda checkpoint: checkpoint.step)
 
     def remove(self) -> None:
-        """Delete the checkpoints, once the adapter is published; a kill in between leaves none of them to go on from."""
+        """Delete the checkpoints, once the adapter is published; a kill in between leaves nothing to go on from."""
         gone = self.folder.with_suffix(REMOVED)
         shutil.rmtree(gone, ignore_errors=True)
         self.folder.rename(gone)

@@ -17,7 +17,7 @@ from training.runs import ORDER, WRITING, Checkpoint
 from training.stopping import evaluations
 
 GENERATOR: Final = "epoch_began_with"
-"""Name of the tensor in `order.safetensors`: the state of torch's random numbers, bytes of shape (size of the state,)."""
+"""Name of the tensor in `order.safetensors`: the state of torch's random numbers, bytes of shape (its size,)."""
 
 
 class RememberedOrder(LengthGroupedSampler):  # type: ignore[misc]
@@ -80,7 +80,7 @@ class RunTrainer(SFTTrainer):  # type: ignore[misc]
 
     def _get_output_dir(self, trial: Any) -> str:
         """Where a checkpoint is put together."""
-        return os.path.join(super()._get_output_dir(trial), WRITING)
+        return str(Path(super()._get_output_dir(trial)) / WRITING)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Write a checkpoint under a name that does not count, make it durable, and only then give it its own."""
