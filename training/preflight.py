@@ -92,7 +92,7 @@ def require_memory(estimate: MemoryEstimate, free: int, settings: TrainingConfig
 
 
 def free_memory() -> int:
-    """Bytes that this process may still take: of the GPU that it trains on, else of the machine and its control group."""
+    """Bytes that this process may still take: of its GPU, else of the machine within its control group's limit."""
     import psutil
     import torch
 

@@ -46,10 +46,7 @@ def make_reporter(watched: Sequence[str], settings: TrainingConfig, log: RunLog,
             ends_epoch = log.steps_of_epoch and state.global_step % log.steps_of_epoch == 0
             progress(show_line(line, bool(ends_epoch)), state.global_step, state.max_steps)
             self.seconds.append(line["seconds"])
-            if len(self.seconds) == TIMED_STEPS + 1:
-                left = state.max_steps - state.global_step
-                each = sum(self.seconds[1:]) / TIMED_STEPS
-                say(f"{left} steps to go at most: about {show_seconds(left * each)} without evaluations")
+            _tell_time(self.seconds, state.max_steps - state.global_step, say)
             # The end of an epoch is saved anyway, after its evaluation.
             if not ends_epoch and time.monotonic() - self.saved_at >= settings.checkpoint_seconds:
                 control.should_save = True
@@ -73,6 +70,13 @@ def make_reporter(watched: Sequence[str], settings: TrainingConfig, log: RunLog,
             self.saved_at = time.monotonic()
 
     return Reporter()
+
+
+def _tell_time(seconds: Sequence[float], steps_left: int, say: Say) -> None:
+    """Once enough steps are timed, say how long the others will take; the first one, which warms up, does not count."""
+    if len(seconds) == TIMED_STEPS + 1 and steps_left:
+        each = sum(seconds[1:]) / TIMED_STEPS
+        say(f"{steps_left} steps to go at most: about {show_seconds(steps_left * each)}, evaluations not counted")
 
 
 def _tell(losses: Mapping[str, float], epoch: int, settings: TrainingConfig, say: Say) -> None:
