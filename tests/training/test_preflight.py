@@ -8,12 +8,15 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tandem.errors import UserError
+from tandem.errors import NotFound, UserError
 from tandem.settings import PRESETS, TrainingConfig
-from tests.training.helpers import TINY
+from tandem.workspace import Workspace
+from tests.training.helpers import TINY, kettle_config
 from training.preflight import MemoryEstimate, _left_in_group, estimate_memory, require_memory
+from training.prepare import prepare
 from training.rows import Row
 from training.tokens import TokenRow
+from training.train import train
 
 ROOT = Path(__file__).resolve().parents[2]
 GIB = 2**30
@@ -75,7 +78,8 @@ def test_a_containers_limit_counts_and_a_missing_one_does_not(tmp_path: Path) ->
 MEASURE = """
 import sys
 from training.metrics import held_bytes
-from tests.training.helpers import TINY
+from tandem.workspace import Workspace
+from tests.training.helpers import TINY, kettle_config
 from tests.training.test_preflight import measured_step
 measured_step(int(sys.argv[1]), int(sys.argv[2]))
 """
@@ -134,3 +138,23 @@ def test_every_preset_is_valid(preset: Any) -> None:
 def test_an_unknown_preset_is_refused_by_name(value: Any) -> None:
     with pytest.raises(ValidationError, match="preset"):
         TrainingConfig.model_validate({"preset": value})
+
+
+def test_a_run_that_cannot_fit_or_has_nothing_to_go_on_from_does_not_begin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, workspace = kettle_config(tmp_path), Workspace.open(tmp_path / "home")
+    prepare(config, workspace, "shop")
+    said: list[str] = []
+
+    def begin(resume: bool) -> None:
+        train(config, workspace, "shop", "closed-book", None, said.append, lambda *_: None, resume)
+
+    with pytest.raises(NotFound, match="leave out --resume") as raised:
+        begin(resume=True)
+    assert raised.value.code == "nothing_to_resume"
+    monkeypatch.setattr("training.train.free_memory", lambda: 100_000_000)
+    with pytest.raises(UserError, match=r"0\.1 GiB are free: the base model alone takes"):
+        begin(resume=False)
+    assert not any("epoch" in line for line in said)
+    assert not (workspace.home / "runs").exists()
