@@ -199,8 +199,10 @@ class TrainingConfig(Section):
     @classmethod
     def _apply_preset(cls, values: object) -> object:
         """Fill in what the preset sets and nobody wrote; an unknown one is refused with the other fields."""
-        if isinstance(values, dict) and (preset := values.get("preset")) in get_args(Preset):
-            return {**PRESETS[preset], **values}
+        if isinstance(values, dict):
+            for name, preset in PRESETS.items():
+                if values.get("preset") == name:
+                    return {**preset, **values}
         return values
 
     def for_kind(self, kind: str) -> Self:

@@ -87,9 +87,9 @@ def _thinned(points: Points) -> list[tuple[float, float]]:
 
 def _ticks(low: float, high: float) -> list[float]:
     """Round numbers that enclose `low` and `high`."""
-    span = (high - low) or abs(high) or 1.0
-    rough = span / TICKS
+    span = high - low
+    rough = (span if span > 1e-12 else 1.0) / TICKS
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * (1 - 1e-9))
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [round(number * step, 12) for number in range(first, max(last, first + 1) + 1)]
+    return [number * step for number in range(first, max(last, first + 1) + 1)]
