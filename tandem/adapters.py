@@ -57,6 +57,10 @@ class AdapterCard:
     losses: Mapping[str, float] = field(default_factory=dict)
     created: str = ""
     """ISO 8601, UTC."""
+    run: str | None = None
+    """Folder inside the workspace with the run's numbers (`metrics.jsonl`, `tensorboard/`) and its report."""
+    warnings: tuple[str, ...] = ()
+    """What the run was warned of, such as that it learned its rows by heart."""
 
     def to_json(self) -> bytes:
         return json.dumps(asdict(self), ensure_ascii=False, indent=2, sort_keys=True).encode() + b"\n"
@@ -122,9 +126,8 @@ def read_adapter(workspace: Workspace, domain: str, version: str) -> Adapter:
     folder = adapter_folder(workspace, domain, version)
     try:
         values = json.loads((folder / CARD).read_bytes())
-        card = AdapterCard(
-            **{**values, "documents": tuple(values["documents"]), "licences": tuple(values.get("licences", ()))}
-        )
+        listed = {name: tuple(values.get(name, ())) for name in ("licences", "warnings")}
+        card = AdapterCard(**{**values, "documents": tuple(values["documents"]), **listed})
     except FileNotFoundError:
         raise NotFound(
             f"{domain} has no adapter {version}; `tandem adapters list {domain}` names those it has.",

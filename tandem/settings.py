@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self, get_args
 
@@ -165,9 +166,22 @@ class LanguageConfig(Section):
         return self
 
 
+Preset = Literal["start-small", "balanced", "thorough"]
+
+PRESETS: Mapping[Preset, Mapping[str, object]] = {
+    "start-small": {"rank": 8, "alpha": 16, "epochs": 2, "patience": 1},
+    "balanced": {"rank": 16, "alpha": 32, "epochs": 6, "patience": 2},
+    "thorough": {"rank": 32, "alpha": 64, "epochs": 12, "patience": 3, "learning_rate": 5e-4},
+}
+"""What a preset sets where nothing else is written: a first look, what is right for most, and more passes at half the
+learning rate."""
+
+
 class TrainingConfig(Section):
     """How adapters are trained."""
 
+    preset: Preset | None = None
+    """`start-small`, `balanced` or `thorough`: sets of values; what is written beside it wins."""
     rank: AdapterRank = 16
     """Rank of the adapter's matrices: what vLLM can serve."""
     alpha: PositiveInt = 32
@@ -189,6 +203,8 @@ class TrainingConfig(Section):
     without_right_passage: Annotated[float, Field(ge=0, lt=1)] = 0.2
     """Share of a reading adapter's rows whose right passage is left out; their answer is the abstention."""
     seed: Annotated[int, Field(ge=0, strict=True)] = 20261122
+    checkpoint_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 30
+    """Time between checkpoints within an epoch: what a kill can cost. The result does not depend on it."""
     cleaning: CleaningConfig = Field(default_factory=CleaningConfig)
     """What `tandem prepare` does to the examples."""
     anonymise: AnonymiseConfig = Field(default_factory=AnonymiseConfig)
@@ -205,6 +221,16 @@ class TrainingConfig(Section):
     """What is different for adapters that answer from memory."""
     reading: TrainingOverrides = Field(default_factory=TrainingOverrides)
     """What is different for adapters that answer from passages."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _apply_preset(cls, values: object) -> object:
+        """Fill in what the preset sets and nobody wrote; an unknown one is refused with the other fields."""
+        if isinstance(values, dict):
+            for name, preset in PRESETS.items():
+                if values.get("preset") == name:
+                    return {**preset, **values}
+        return values
 
     def for_kind(self, kind: str) -> Self:
         """The settings that hold for one kind of adapter, `closed-book` or `reading`, with no overrides left."""

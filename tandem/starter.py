@@ -47,6 +47,7 @@ domains:
 #   lexical_weight: 1.0         # search by words
 
 # training:
+#   preset: null                # start-small, balanced or thorough; what is written beside it wins
 #   rank: 16                    # of the adapter's matrices: 1, 8, 16, 32, 64 ...
 #   alpha: 32                   # its output is multiplied by alpha / rank
 #   dropout: 0.0
@@ -59,6 +60,7 @@ domains:
 #   distractors: 3              # passages beside the right one, for adapters that read
 #   without_right_passage: 0.2  # share of their rows whose answer is the abstention
 #   seed: 20261122
+#   checkpoint_seconds: 30      # between checkpoints within an epoch: what a kill can cost
 #   cleaning: {{}}                # steps to switch, such as near_duplicates: false
 #   languages:
 #     detect: true

@@ -1,17 +1,19 @@
 """LoRA with TRL's trainer: rows in, the best checkpoint out."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from retrieval.embedder import fast_bfloat16
-from tandem.errors import TandemError, UserError
+from tandem.errors import TandemError
 from tandem.settings import TrainingConfig
 from training.base import Base
+from training.metrics import RunLog
+from training.reporter import Say, make_reporter
 from training.rows import Progress, Row
 from training.runs import Run
-from training.stopping import are_finite, best_evaluation, is_out_of_patience, losses_at
+from training.stopping import best_evaluation, is_out_of_patience, losses_at
 
 LINEAR: Final = "all-linear"
 """All linear layers but the output, which vLLM serves for every architecture that it serves LoRA for."""
@@ -22,8 +24,6 @@ BFLOAT16_FROM: Final = 50_000_000
 one of 8 rows of 40 tokens took 3.3 CPU seconds instead of 0.2 to 0.3."""
 MASKED: Final = -100
 """Label of a token without loss."""
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,11 @@ def fit(
     run: Run,
     say: Say,
     progress: Progress,
+    log_folder: Path,
 ) -> Fitted:
     """Train until the loss on the first of `watched` no longer falls; goes on from the run's last checkpoint.
+
+    The numbers of each step go into `log_folder` (see `training.metrics`).
 
     Raises UserError (`diverged`) when the loss is no number any more.
     """
@@ -74,9 +77,10 @@ def fit(
     if last:
         say(f"going on after step {last.step} of a run that was interrupted")
     if last is None or not _is_finished(last.state, decisive, settings.patience):
-        trainer = make_trainer(base, tokenizer, rows, watched, lora, settings, run)
-        trainer.add_callback(_make_reporter(list(watched), settings, say, progress))
-        trainer.train(resume_from_checkpoint=str(last.folder) if last else None)
+        with RunLog(log_folder, last.step if last else 0) as log:
+            trainer = make_trainer(base, tokenizer, rows, watched, lora, settings, run, log)
+            trainer.add_callback(make_reporter(list(watched), settings, log, say, progress))
+            trainer.train_from(last)
     return _best(run, decisive)
 
 
@@ -88,11 +92,14 @@ def make_trainer(
     lora: Any,
     settings: TrainingConfig,
     run: Run,
+    log: RunLog | None = None,
 ) -> Any:
     """TRL's trainer over rows that are tokenised already."""
     import torch
     from transformers.trainer_callback import PrinterCallback
-    from trl import SFTConfig, SFTTrainer
+    from trl import SFTConfig
+
+    from training.trainer import RunTrainer
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = base.load_model()
@@ -109,8 +116,6 @@ def make_trainer(
         weight_decay=0.0,
         max_grad_norm=1.0,
         optim="adamw_torch",
-        # Rows of similar length together: a batch is padded to its longest.
-        train_sampling_strategy="group_by_length",
         bf16=device != "cpu" or (model.num_parameters() >= BFLOAT16_FROM and fast_bfloat16(device)),
         use_cpu=device == "cpu",
         dataloader_pin_memory=device != "cpu",
@@ -120,17 +125,16 @@ def make_trainer(
         eval_strategy="epoch",
         save_strategy="epoch",
         logging_strategy="epoch",
-        save_total_limit=2,
         load_best_model_at_end=False,
-        metric_for_best_model=f"eval_{next(iter(watched))}_loss",
-        greater_is_better=False,
         report_to="none",
         disable_tqdm=True,
         push_to_hub=False,
     )
     if device == "cpu":
         _score_answers_only()
-    trainer = SFTTrainer(
+    trainer = RunTrainer(
+        decisive=next(iter(watched)),
+        run_log=log,
         model=model,
         args=arguments,
         train_dataset=_as_dataset(rows),
@@ -167,46 +171,6 @@ def _as_dataset(rows: Sequence[Row]) -> Any:
             for row in rows
         ]
     )
-
-
-def _make_reporter(watched: Sequence[str], settings: TrainingConfig, say: Say, progress: Progress) -> Any:
-    """A callback that tells how it goes and stops in time.
-
-    It keeps no state of its own: everything is in the trainer's history, so it goes on after a kill.
-    """
-    from transformers import TrainerCallback
-
-    decisive, patience = watched[0], settings.patience
-
-    class Reporter(TrainerCallback):  # type: ignore[misc]
-        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            del args, control
-            progress(f"epoch {int(state.epoch or 0) + 1}", state.global_step, state.max_steps)
-
-        def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Mapping[str, float], **_: Any) -> None:
-            del args
-            if f"eval_{watched[-1]}_loss" not in metrics:
-                return  # the other watched rows are still to come
-            losses = losses_at(state.log_history, state.global_step, watched)
-            epoch = round(state.epoch or 0)
-            if not are_finite(losses):
-                raise UserError(
-                    f"The loss is no number any more after epoch {epoch}: lower `training.learning_rate`, which is "
-                    f"{settings.learning_rate:g}.",
-                    code="diverged",
-                )
-            shown = ", ".join(f"{name.replace('_', ' ')} {loss:.4f}" for name, loss in losses.items())
-            say(f"epoch {epoch} of at most {settings.epochs}: loss {shown}")
-            if is_out_of_patience(state.log_history, decisive, patience):
-                say(f"stopped: the loss on {decisive.replace('_', ' ')} did not fall for {patience} evaluations")
-                control.should_training_stop = True
-
-        def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            del control
-            # A pickle that nothing here reads.
-            (Path(args.output_dir) / f"checkpoint-{state.global_step}" / "training_args.bin").unlink(missing_ok=True)
-
-    return Reporter()
 
 
 def _is_finished(state: Mapping[str, Any], decisive: str, patience: int) -> bool:

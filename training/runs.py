@@ -12,15 +12,32 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from tandem.errors import Conflict
+from tandem.files import sync_folder, write_atomic
 from tandem.workspace import Workspace
 
 STATE: Final = "trainer_state.json"
-NEEDED: Final = (STATE, "adapter_model.safetensors", "adapter_config.json", "optimizer.pt", "scheduler.pt")
-"""Without these nothing can go on from a checkpoint; the state is written last."""
+ORDER: Final = "order.safetensors"
+"""The random numbers that the order of an epoch's rows is drawn from."""
+NEEDED: Final = (
+    STATE,
+    ORDER,
+    "adapter_model.safetensors",
+    "adapter_config.json",
+    "optimizer.pt",
+    "scheduler.pt",
+    "rng_state.pth",
+)
+"""Without these nothing can go on from a checkpoint."""
+WRITING: Final = "writing"
+"""Folder inside the run's in which a checkpoint is put together; it gets its name when it is whole and on the disk."""
+LOGS: Final = "runs"
+"""Folder of the workspace with a folder of numbers and a report for each run."""
+REMOVED: Final = ".removed"
 
 
 @dataclass(frozen=True)
@@ -30,6 +47,11 @@ class Checkpoint:
     folder: Path
     step: int
     state: Mapping[str, Any]
+
+    @property
+    def steps_of_epoch(self) -> int:
+        """Steps of one pass over the rows."""
+        return int(self.state["max_steps"]) // int(self.state["num_train_epochs"])
 
 
 @dataclass(frozen=True)
@@ -41,6 +63,7 @@ class Run:
     def checkpoints(self) -> list[Checkpoint]:
         """The whole checkpoints, oldest first; what a kill left half-written is removed."""
         found = []
+        shutil.rmtree(self.folder / WRITING, ignore_errors=True)
         for folder in self.folder.glob("checkpoint-*"):
             state = _read_state(folder)
             if state is None:
@@ -50,8 +73,30 @@ class Run:
         return sorted(found, key=lambda checkpoint: checkpoint.step)
 
     def remove(self) -> None:
-        """Delete the checkpoints, once the adapter is published."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Delete the checkpoints, once the adapter is published; a kill in between leaves nothing to go on from."""
+        gone = self.folder.with_suffix(REMOVED)
+        shutil.rmtree(gone, ignore_errors=True)
+        self.folder.rename(gone)
+        sync_folder(gone.parent)
+        shutil.rmtree(gone, ignore_errors=True)
+
+    def when(self, event: str) -> str:
+        """When something of the run first happened (`begun`, `fitted`), ISO 8601 in UTC: now, if it never did.
+
+        The same after an interruption, so that what is published twice is one version.
+        """
+        path = self.folder / f"{event}.json"
+        try:
+            return str(json.loads(path.read_bytes())[event])
+        except (OSError, ValueError, KeyError, TypeError):
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            write_atomic(path, json.dumps({event: now}).encode() + b"\n")
+            return now
+
+    def log_folder(self, workspace: Workspace) -> Path:
+        """Where the numbers of the run and its report stay when the run's own folder is gone."""
+        moment = "".join(character for character in self.when("begun")[:19] if character not in "-:").replace("T", "-")
+        return workspace.home / LOGS / f"{self.folder.name}-{moment}"
 
 
 def run_key(described: Mapping[str, Any]) -> str:
@@ -64,7 +109,7 @@ def run_key(described: Mapping[str, Any]) -> str:
 def open_run(workspace: Workspace, domain: str, kind: str, key: str) -> Iterator[Run]:
     """The run's folder, held against other processes; Conflict while one of them trains the same."""
     folder = workspace.home / "training" / f"{domain}-{kind}-{key}"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
     # Beside the folder, which is removed while the lock is still held.
     descriptor = os.open(folder.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o666)
     try:
@@ -75,6 +120,8 @@ def open_run(workspace: Workspace, domain: str, kind: str, key: str) -> Iterator
                 f"Another process is training this {kind} adapter of {domain} already: wait for it, or end it.",
                 code="already_training",
             ) from None
+        shutil.rmtree(folder.with_suffix(REMOVED), ignore_errors=True)
+        folder.mkdir(exist_ok=True)
         yield Run(folder)
     finally:
         os.close(descriptor)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from typing import Any, Final, get_args
 
 from tandem.adapters import Adapter, AdapterCard, Kind
@@ -13,9 +12,12 @@ from tandem.workspace import Workspace
 from training.base import Base, find_base
 from training.dataset import Dataset, read_dataset
 from training.examples import Example
+from training.overfitting import overfit_alarm
+from training.preflight import estimate_memory, free_memory, require_memory
 from training.prepare import examples_source, open_index
 from training.references import choose
 from training.rows import Progress, Row, RowMaker, Rows, require_rows
+from training.run_report import write_run_report
 from training.runs import open_run, run_key
 from training.servable import check_servable
 from training.tokens import ChatTokens
@@ -24,6 +26,9 @@ from training.watching import Watched, at_most, watch_closed_book, watch_reading
 KINDS: tuple[Kind, ...] = get_args(Kind)
 OVERRIDES: Final = {kind.replace("-", "_") for kind in KINDS}
 """Settings of one kind alone, which are applied before anything else is done."""
+
+WITHOUT_EFFECT: Final = {"preset", "checkpoint_seconds"}
+"""Settings that change nothing about the outcome."""
 
 Say = Callable[[str], None]
 
@@ -50,11 +55,12 @@ def train(
     dataset_name: str | None,
     say: Say,
     progress: Progress,
+    resume: bool = False,
 ) -> Adapter:
     """Train one adapter of a domain on a prepared dataset (the newest without a name) and publish it.
 
-    Goes on where the same training was killed. Raises UserError for what is missing or cannot be served, before
-    anything long begins.
+    Goes on where the same training was killed; `resume` refuses to begin anew. Raises UserError for what is missing,
+    cannot be served or does not fit into memory, before anything long begins.
     """
     kind = check_kind(kind)
     config = config.model_copy(update={"training": config.training.for_kind(kind)})
@@ -69,10 +75,30 @@ def train(
     material = gather(config, workspace, domain, kind, dataset, say, progress)
     settings = config.training
     say(f"training on {len(material.train)} rows of {_longest(material.train)} tokens at most")
+    estimate = estimate_memory(material.base.folder, [*material.train, *_all(material.watched)], settings)
+    require_memory(estimate, free_memory(), settings)
+    say(f"about {estimate.total / 2**30:.1f} GiB of memory")
     with open_run(workspace, domain, kind, run_key(describe(config, kind, material))) as run:
+        if resume and not run.checkpoints():
+            raise NotFound(
+                f"No {kind} run of {domain} on this dataset with these settings was interrupted: leave out --resume to "
+                "begin one, or restore the settings it was begun with.",
+                code="nothing_to_resume",
+            )
+        logs = run.log_folder(workspace)
         fitted = fit(
-            material.base, material.tokenizer, material.train, material.watched, lora, settings, run, say, progress
+            material.base,
+            material.tokenizer,
+            material.train,
+            material.watched,
+            lora,
+            settings,
+            run,
+            say,
+            progress,
+            logs,
         )
+        alarm = overfit_alarm(fitted.history, next(iter(material.watched)))
         references = choose(_all(material.watched), material.train, settings.seed)
         card = AdapterCard(
             domain=domain,
@@ -87,10 +113,13 @@ def train(
             seed=settings.seed,
             packages=package_versions(),
             losses=fitted.losses,
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            created=run.when("fitted"),
+            run=str(logs.relative_to(workspace.home)),
+            warnings=(alarm,) if alarm else (),
         )
         say("asking the adapter for its reference answers")
         adapter = publish_run(workspace, run, fitted, card, material.base, material.tokenizer, references)
+        write_run_report(adapter, logs, estimate)
         run.remove()
     return adapter
 
@@ -159,7 +188,7 @@ def describe(config: Config, kind: Kind, material: Material) -> dict[str, Any]:
         "kind": kind,
         "dataset": material.dataset.digest,
         "base": [material.base.reference, material.base.digest],
-        "training": config.training.model_dump(exclude=OVERRIDES),
+        "training": config.training.model_dump(exclude=OVERRIDES | WITHOUT_EFFECT),
         "train": [asdict(row.tokens) for row in material.train],
         "watched": {name: [asdict(row.tokens) for row in rows] for name, rows in material.watched.items()},
     }

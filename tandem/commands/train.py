@@ -26,6 +26,9 @@ def train(
     dataset: Annotated[
         str | None, typer.Option("--dataset", metavar="DIGEST", help="A prepared dataset; the newest by default.")
     ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Only go on with a run that was interrupted; refuse to begin one.")
+    ] = False,
     config: ConfigOption = DEFAULT_CONFIG,
     home: HomeOption = DEFAULT_HOME,
     json: JsonOption = False,
@@ -42,7 +45,7 @@ def train(
     if not json:
         print(f"{domain}: a {kind} adapter", flush=True)
     with progress_bar(f"Training {domain}", quiet=json) as progress:
-        adapter = train_adapter(settings, workspace, domain, kind, dataset, say, progress)
+        adapter = train_adapter(settings, workspace, domain, kind, dataset, say, progress, resume)
     losses = ", ".join(f"{name.replace('_', ' ')} {loss:.4f}" for name, loss in adapter.card.losses.items())
     if json:
         print_json(
@@ -50,4 +53,8 @@ def train(
         )
     else:
         print(f"{domain}: adapter {adapter.version}, loss {losses}")
+        for warning in adapter.card.warnings:
+            print(f"  warning: {warning}")
         print(f"  {adapter.folder}")
+        if adapter.card.run:
+            print(f"  {workspace.home / adapter.card.run / 'report.html'}")

@@ -1,0 +1,121 @@
+"""What a run was like, for people: `report.md`, and `report.html` that needs nothing from elsewhere."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from tandem.adapters import Adapter
+from tandem.files import write_atomic
+from training.curves import CurvePlot, Points, curve_plot
+from training.metrics import METRICS, read_metrics
+from training.preflight import MemoryEstimate
+from training.reporter import show_seconds
+
+MARKDOWN: Final = "report.md"
+PAGE: Final = "report.html"
+TEMPLATE: Final = "run_report.html.jinja"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The numbers of a run in a few lines."""
+
+    facts: Mapping[str, str]
+    epochs: Sequence[Mapping[str, str]]
+    """One for each evaluation: `step`, `epoch`, and a loss for each set of rows."""
+    loss: CurvePlot | None
+    speed: CurvePlot | None
+    rate: CurvePlot | None
+
+
+def write_run_report(adapter: Adapter, folder: Path, estimate: MemoryEstimate) -> None:
+    """Write both reports beside the run's numbers, each whole or not at all."""
+    summary = summarise(adapter, read_metrics(folder / METRICS), estimate)
+    write_atomic(folder / MARKDOWN, render_markdown(adapter, summary).encode("utf-8", "replace"))
+    write_atomic(folder / PAGE, render_page(adapter, summary).encode("utf-8", "replace"))
+
+
+def summarise(adapter: Adapter, lines: Sequence[Mapping[str, Any]], estimate: MemoryEstimate) -> Summary:
+    """The facts, the epochs and the curves of a run from its metrics."""
+    steps = [line for line in lines if "loss" in line]
+    scored = [line for line in lines if "evaluation" in line]
+    seconds = sum(line["seconds"] for line in steps)
+    tokens = sum(line["tokens"] for line in steps)
+    values = adapter.card.hyperparameters
+    facts = {
+        "Adapter": adapter.name,
+        "Base model": adapter.card.base_model,
+        "Dataset": adapter.card.dataset_digest[:12],
+        "Preset": str(values.get("preset") or "none"),
+        "Rows": f"{values['rows']:,}; watched: {_show_watched(values['watched'])}",
+        "Settings": ", ".join(
+            f"{name} {values[name]:g}" for name in ("rank", "alpha", "dropout", "learning_rate", "batch_size", "epochs")
+        ),
+        "Steps": f"{len(steps):,}; the weights are those after step {values['steps']:,}",
+        "Time in steps": show_seconds(seconds),
+        "Tokens": f"{tokens:,} without padding, {tokens / max(seconds, 1e-9):,.0f} in a second",
+        "Memory": f"{_gib(max((line['memory_bytes'] for line in steps), default=0))} at most; "
+        f"{_gib(estimate.total)} were expected",
+    }
+    epochs = [
+        {"step": f"{line['step']:,}", "epoch": f"{line['epoch']:g}"}
+        | {name.replace("_", " "): f"{loss:.4f}" for name, loss in line["evaluation"].items()}
+        for line in scored
+    ]
+    losses: dict[str, Points] = {"training rows": _points(steps, "loss")}
+    for name in dict.fromkeys(name for line in scored for name in line["evaluation"] if name != "train"):
+        losses[name.replace("_", " ")] = [
+            (line["step"], line["evaluation"][name]) for line in scored if name in line["evaluation"]
+        ]
+    return Summary(
+        facts,
+        epochs,
+        curve_plot(losses),
+        curve_plot({"tokens per second": _points(steps, "tokens_per_second")}),
+        curve_plot({"learning rate": _points(steps, "learning_rate")}),
+    )
+
+
+def render_markdown(adapter: Adapter, summary: Summary) -> str:
+    """The report as text."""
+    lines = [f"# Training run of {adapter.name} ({adapter.card.kind})", ""]
+    lines += [f"> **Warning.** {warning}\n" for warning in adapter.card.warnings]
+    lines += [f"- {name}: {value}" for name, value in summary.facts.items()]
+    if summary.epochs:
+        columns = list(dict.fromkeys(name for epoch in summary.epochs for name in epoch))
+        lines += ["", "## Mean loss for each token of the answers", ""]
+        lines += [f"| {' | '.join(columns)} |", f"|{' ---: |' * len(columns)}"]
+        lines += [f"| {' | '.join(epoch.get(name, '') for name in columns)} |" for epoch in summary.epochs]
+    lines += [
+        "",
+        f"Every step is in `{METRICS}`; `report.html` has the curves, `tensorboard/` the same for TensorBoard.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def render_page(adapter: Adapter, summary: Summary) -> str:
+    """The report as a page. It may run no script and load nothing."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    columns = list(dict.fromkeys(name for epoch in summary.epochs for name in epoch))
+    return environment.get_template(TEMPLATE).render(adapter=adapter, summary=summary, columns=columns)
+
+
+def _points(steps: Sequence[Mapping[str, Any]], name: str) -> Points:
+    return [(line["step"], line[name]) for line in steps]
+
+
+def _show_watched(watched: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in watched.items())
+
+
+def _gib(count: int) -> str:
+    return f"{count / 2**30:.2f} GiB"
