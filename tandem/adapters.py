@@ -18,6 +18,7 @@ from typing import Any, Final, Literal
 from tandem.errors import Conflict, NotFound, UserError
 from tandem.files import sync_folder, write_atomic
 from tandem.names import validate_name
+from tandem.settings import Task
 from tandem.workspace import Workspace
 
 WEIGHTS: Final = "adapter_model.safetensors"
@@ -57,6 +58,11 @@ class AdapterCard:
     losses: Mapping[str, float] = field(default_factory=dict)
     created: str = ""
     """ISO 8601, UTC."""
+    task: Task = "answers"
+    labels: tuple[str, ...] = ()
+    """The answers that it may give, of classification."""
+    json_schema: Mapping[str, Any] | None = None
+    """What its answers keep, of extraction."""
 
     def to_json(self) -> bytes:
         return json.dumps(asdict(self), ensure_ascii=False, indent=2, sort_keys=True).encode() + b"\n"
@@ -123,7 +129,12 @@ def read_adapter(workspace: Workspace, domain: str, version: str) -> Adapter:
     try:
         values = json.loads((folder / CARD).read_bytes())
         card = AdapterCard(
-            **{**values, "documents": tuple(values["documents"]), "licences": tuple(values.get("licences", ()))}
+            **{
+                **values,
+                "documents": tuple(values["documents"]),
+                "licences": tuple(values.get("licences", ())),
+                "labels": tuple(values.get("labels", ())),
+            }
         )
     except FileNotFoundError:
         raise NotFound(

@@ -18,7 +18,8 @@ from training.checks import leaks, stale
 from training.cleaning import Distinct, Tidied, distinct, tidy
 from training.dataset import Dataset, publish_dataset
 from training.examples import Read, read_questions, read_source
-from training.splitting import Split, split
+from training.splitting import Split
+from training.tasks import task_account, task_lines, task_rules
 
 if TYPE_CHECKING:
     from retrieval.index import Index
@@ -31,15 +32,18 @@ def prepare(config: Config, workspace: Workspace, domain: str) -> Dataset:
     """
     settings = config.domain(domain)
     source = examples_source(settings, config, domain)
-    read = read_source(source)
-    tidied = tidy(read.examples, config.training.cleaning)
+    rules = task_rules(settings)
+    read = read_source(source, settings.task, rules.problems)
+    tidied = tidy([rules.written(example) for example in read.examples], config.training.cleaning)
     questions = read_questions(settings.questions) if settings.questions else None
     private, questions = without_personal_data(tidied.examples, questions, config.training.anonymise)
     kept = distinct(private.examples if private else tidied.examples, config.training.cleaning)
     if not kept.examples:
         raise UserError(f"Preparing leaves nothing of the examples in {source}.", code="invalid_examples")
-    parts = split(kept.examples, config.training.validation_share, config.training.seed)
+    parts = rules.split(kept.examples, config.training)
     report = describe(source, read, config.training.cleaning, tidied, kept, parts)
+    if settings.task != "answers":
+        report["task"] = task_account(rules, parts)
     with indexed_texts(config, workspace, domain) as text_of:
         report["stale"] = None if text_of is None else [asdict(item) for item in stale(kept.examples, text_of)]
         if private:
@@ -155,6 +159,8 @@ def summary(report: Mapping[str, Any]) -> list[str]:
         lines.append(f"leakage: {len(report['leaks'])} examples with a question of the evaluation")
     if "anonymised" in report:
         lines += account_lines(report["anonymised"])
+    if "task" in report:
+        lines += task_lines(report["task"])
     return lines
 
 

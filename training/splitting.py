@@ -3,7 +3,7 @@
 import random
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tandem.errors import UserError
 from training.examples import Example
@@ -11,10 +11,11 @@ from training.examples import Example
 
 @dataclass(frozen=True)
 class Split:
-    """The two parts, each in the order of the input."""
+    """The parts, each in the order of the input; only a task has test examples."""
 
     train: list[Example]
     validation: list[Example]
+    test: list[Example] = field(default_factory=list)
 
 
 def split(examples: Sequence[Example], validation_share: float, seed: int) -> Split:
