@@ -15,8 +15,8 @@ def read_schema(path: Path) -> Json:
 
     Raises ConfigError (`invalid_schema`) for what is no such schema (JSON Schema 2020-12).
     """
-    from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import SchemaError
+    from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+    from jsonschema.exceptions import SchemaError  # type: ignore[import-untyped]
 
     try:
         schema = json.loads(path.read_bytes())
@@ -34,7 +34,7 @@ def read_schema(path: Path) -> Json:
 
 def violations(schema: Json, value: object) -> Iterator[str]:
     """What in a value does not keep the schema, one clause each."""
-    from jsonschema import Draft202012Validator
+    from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
     from referencing import Registry
 
     # An own registry: what a `$ref` names elsewhere is unknown, not downloaded.
