@@ -34,7 +34,7 @@ class TaskResult:
 
 
 def field_accuracy(text: str, references: Sequence[str]) -> float:
-    """The share of fields, of either object, that both have with the same value; the best reference counts, no JSON: 0."""
+    """The share of the fields of both objects that have the same value; the best reference counts; no JSON is 0."""
     said = _object(text)
     return max((_shared(said, wanted) for wanted in map(_object, references) if wanted is not None), default=0.0)
 

@@ -34,7 +34,7 @@ def read_schema(path: Path) -> Json:
 
 def violations(schema: Json, value: object) -> Iterator[str]:
     """What in a value does not keep the schema, one clause each."""
-    from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+    from jsonschema import Draft202012Validator
     from referencing import Registry
 
     # An own registry: what a `$ref` names elsewhere is unknown, not downloaded.
