@@ -129,7 +129,7 @@ async def _start(job: Job, questions: Sequence[Question], asking: _Asking) -> tu
             first.append(await _insist(asking, chosen[0], candidate))
         except Conflict as error:
             # naive is a control: whatever keeps its adapter from reading keeps no other variant from being judged.
-            if error.code != "no_adapter" and candidate.name != "naive":
+            if error.code not in ("no_adapter", "no_labels") and candidate.name != "naive":
                 raise
             left_out[candidate.name] = error.message
             continue

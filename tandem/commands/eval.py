@@ -122,6 +122,8 @@ def _by_variant(verdict: "Verdict") -> "Table":
     from eval.tasks import NAMES
 
     parts = [part for part in ("correct", "style", "citation") if part != "style" or verdict.success.style_rules]
+    if verdict.task != "answers":
+        parts.remove("citation")  # nothing is read, so nothing is cited
     table = Table(title=f"{verdict.domain}: {verdict.questions} {verdict.split} questions", title_justify="left")
     table.add_column("variant")
     shown = [NAMES[verdict.task] if part == "correct" else part for part in parts]
