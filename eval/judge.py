@@ -30,6 +30,7 @@ from eval.statistics import (
     questions_needed,
     sign_flip_test,
 )
+from eval.tasks import Judging, task_result
 from eval.verdict import Example, GroupResult, Said, VariantResult, Verdict
 from tandem import __version__
 from tandem.settings import SuccessConfig
@@ -39,18 +40,26 @@ GROUP_PARTS: Final = ("success", "correct")
 EXAMPLES: Final = 8
 """How many questions a verdict shows with all their answers."""
 
+ANSWERS: Final = Judging()
+
 Sheet = Mapping[str, Sequence[Scores]]
 """Variant → its scores, in the order of the questions."""
 
 
 def make_verdict(
-    plan: Plan, questions: Sequence[Question], answers: Mapping[tuple[str, str], Answer], success: SuccessConfig
+    plan: Plan,
+    questions: Sequence[Question],
+    answers: Mapping[tuple[str, str], Answer],
+    success: SuccessConfig,
+    judging: Judging = ANSWERS,
 ) -> Verdict:
     """Judge the answers, (question's id, variant) → answer; KeyError when one is missing."""
     candidates = sorted(plan.candidates, key=lambda candidate: (COSTS[candidate.name], candidate.name == "naive"))
     of = {candidate.name: [answers[question.id, candidate.name] for question in questions] for candidate in candidates}
     sheet = {
-        name: [score(question, answer, success) for question, answer in zip(questions, given, strict=True)]
+        name: [
+            score(question, answer, success, judging.task) for question, answer in zip(questions, given, strict=True)
+        ]
         for name, given in of.items()
     }
     variants = tuple(_variant(candidate, of[candidate.name], sheet[candidate.name]) for candidate in candidates)
@@ -70,6 +79,10 @@ def make_verdict(
         warnings=tuple(_warnings(variants, len(questions))),
         examples=tuple(_examples(questions, of, sheet)),
         method=_method(plan),
+        task=judging.task,
+        task_scores={
+            name: result for name, given in of.items() if (result := task_result(judging, questions, given)) is not None
+        },
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 from eval.plots import Mark, interval_plot
 from eval.recommendation import Comparison, show_p, show_points
 from eval.statistics import Estimate
+from eval.tasks import NAMES
 from eval.verdict import Verdict
 from tandem.files import write_atomic
 from tandem.pages import render_page
@@ -98,4 +99,5 @@ def _context(verdict: Verdict) -> dict[str, Any]:
 
 def _shown_parts(verdict: Verdict) -> dict[str, str]:
     """Without style where the domain has no rules for it."""
-    return {part: name for part, name in PART_NAMES.items() if part != "style" or verdict.success.style_rules}
+    names = {**PART_NAMES, "correct": NAMES[verdict.task]}
+    return {part: name for part, name in names.items() if part != "style" or verdict.success.style_rules}

@@ -10,6 +10,7 @@ from typing import Final
 
 from eval.answers import Answer, AnswersFile
 from eval.gateway import Gateway
+from eval.judge import ANSWERS as ANSWERS_ONLY
 from eval.judge import make_verdict
 from eval.plan import (
     ANSWERS,
@@ -23,6 +24,7 @@ from eval.plan import (
 )
 from eval.questions import Question, read_questions
 from eval.report import write_report
+from eval.tasks import Judging
 from eval.verdict import Verdict
 from tandem.errors import Conflict, ContextTooLong, Forbidden, TandemError, Unauthorized, Unavailable, UserError
 from tandem.files import locked
@@ -52,6 +54,7 @@ class Job:
     limit: int | None = None
     concurrency: int = 4
     patience_seconds: float = PATIENCE_SECONDS
+    judging: Judging = ANSWERS_ONLY
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ async def evaluate(
             raise
         except OSError as error:
             raise UserError(f"{folder} cannot be written ({error.strerror or error}).") from error
-    verdict = make_verdict(plan, asked, file.answers, job.success)
+    verdict = make_verdict(plan, asked, file.answers, job.success, job.judging)
     verdict.write(folder)
     write_report(verdict, folder)
     return Finished(folder, verdict)
@@ -126,7 +129,7 @@ async def _start(job: Job, questions: Sequence[Question], asking: _Asking) -> tu
             first.append(await _insist(asking, chosen[0], candidate))
         except Conflict as error:
             # naive is a control: whatever keeps its adapter from reading keeps no other variant from being judged.
-            if error.code != "no_adapter" and candidate.name != "naive":
+            if error.code not in ("no_adapter", "no_labels") and candidate.name != "naive":
                 raise
             left_out[candidate.name] = error.message
             continue

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from eval.answers import Answer
-from eval.metrics import abstains, citation_precision, citation_recall, cites_rightly, is_correct, keeps_style
+from eval.metrics import abstains, citation_precision, citation_recall, cites_rightly, keeps_style
 from eval.questions import Question
-from tandem.settings import SuccessConfig
+from eval.tasks import WORTH
+from tandem.settings import SuccessConfig, Task
 
 PARTS: Final = (
     "success",
@@ -40,13 +41,13 @@ class Scores:
     """None for an unanswerable question."""
 
 
-def score(question: Question, answer: Answer, success: SuccessConfig) -> Scores:
-    """The scores of an answer; one that failed is worth 0 in everything that counts."""
+def score(question: Question, answer: Answer, success: SuccessConfig, task: Task = "answers") -> Scores:
+    """The scores of an answer; one that failed is worth 0 in everything that counts. The task says what is correct."""
     failed = answer.error is not None
     abstained = not failed and abstains(answer.text)
     # An abstention has no form to keep; where there is an answer, giving none earns nothing for style either.
     withheld = abstained and question.is_answerable
-    correct = 0.0 if failed else is_correct(answer.text, question.answers)
+    correct = 0.0 if failed else WORTH[task](answer.text, question.answers)
     style = 0.0 if failed or withheld else keeps_style(answer.text, [rule.pattern for rule in success.style_rules])
     citation = 0.0 if failed else cites_rightly(answer.cited, question.documents)
     return Scores(

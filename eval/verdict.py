@@ -17,6 +17,9 @@
     warnings          [sentence]
     examples          [{"id", "question", "answers", "documents", "group",
                         "said": [{"variant", "text", "cited", "error", "success", "correct", "style", "citation"}]}]
+    task              of the domain; it says what `correct` is: right, accuracy, field accuracy, ROUGE-L or chrF
+    task_scores       {variant: {"scores": {name: estimate}, "labels": [{"label", "support", "precision", "recall",
+                        "f1"}]}}; macro averages of classification are over labels, the others over questions
     method            seeds, numbers of draws, digests and versions: what it takes to compute it again
 
 All scores, differences and intervals are between 0 and 1 (differences between -1 and 1), intervals hold 95 %.
@@ -24,14 +27,15 @@ All scores, differences and intervals are between 0 and 1 (differences between -
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from eval.recommendation import Comparison, Recommendation
 from eval.statistics import Estimate
+from eval.tasks import TaskResult
 from tandem.files import write_atomic
-from tandem.settings import SuccessConfig
+from tandem.settings import SuccessConfig, Task
 
 SCHEMA: Final = 1
 VERDICT: Final = "verdict.json"
@@ -111,6 +115,9 @@ class Verdict:
     warnings: tuple[str, ...]
     examples: tuple[Example, ...]
     method: Mapping[str, Any]
+    task: Task = "answers"
+    task_scores: Mapping[str, TaskResult] = field(default_factory=dict)
+    """Variant → the scores that its task has of its own; empty for `answers`."""
     schema: int = SCHEMA
 
     def to_json(self) -> dict[str, Any]:

@@ -67,13 +67,24 @@ class BaseModel:
 def check_adapter(adapter: Adapter, config: Config, base: BaseModel) -> None:
     """Raise Conflict when files, base model, prompt, options or shapes do not fit. Blocks: call it from a thread."""
     verify(adapter)
-    problems = [*wrong_origin(adapter, base), *wrong_weights(adapter, config.max_adapter_rank, base.shapes())]
+    problems = [
+        *wrong_origin(adapter, base),
+        *wrong_task(adapter, config),
+        *wrong_weights(adapter, config.max_adapter_rank, base.shapes()),
+    ]
     if problems:
         raise Conflict(
             f"The adapter {adapter.name} cannot be served: {'; '.join(problems)}.",
             code="adapter_unfit",
             problems=problems,
         )
+
+
+def wrong_task(adapter: Adapter, config: Config) -> Iterator[str]:
+    """What does not fit between the card and the domain as it is configured now."""
+    domain = config.domains.get(adapter.card.domain)
+    if domain is not None and domain.task != adapter.card.task:
+        yield f"it was trained for the task {adapter.card.task}, and the domain's is {domain.task}: train it anew"
 
 
 def wrong_origin(adapter: Adapter, base: BaseModel) -> Iterator[str]:

@@ -7,8 +7,9 @@ passage's number; without passages it does not know. A token is a word. `python 
 import argparse
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,6 +33,7 @@ class CannedEngine:
     pause between tokens. It keeps what it was asked in `bodies` and counts aborted answers in `aborted`.
     Adapters are names: `adapters` has those that are loaded, `events` what was loaded and unloaded; with
     `refuses_adapters` it says so. An adapter answers as the base does, and finds tokens as likely as `logprob` says.
+    Of the choices of structured output it takes the one nearest to its reply, unless `heeds_structure` is off.
     """
 
     def __init__(self, reply: Reply | None = None, context_tokens: int = 2048, token_seconds: float = 0.0) -> None:
@@ -45,6 +47,7 @@ class CannedEngine:
         self.adapters: dict[str, str] = {}
         self.events: list[tuple[str, str]] = []
         self.refuses_adapters: str | None = None
+        self.heeds_structure = True
 
     @asynccontextmanager
     async def serve(self, port: int = 0) -> AsyncIterator[str]:
@@ -116,7 +119,9 @@ class CannedEngine:
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
-        return await self._answer(request, body, self.reply(body["messages"]), count_tokens(body["messages"]))
+        text = self.reply(body["messages"])
+        choices = body.get("structured_outputs", {}).get("choice") if self.heeds_structure else None
+        return await self._answer(request, body, choose(text, choices), count_tokens(body["messages"]))
 
     async def _completions(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
@@ -199,6 +204,11 @@ def read_and_cite(messages: list[Message]) -> str:
 
     text, number = max(candidates, key=shared)
     return f"{text} [{number}]" if shared((text, number)) > 1 else ABSTENTION
+
+
+def choose(text: str, choices: Sequence[str] | None) -> str:
+    """The text, or of the choices, where there are any, the one with most of its letters in common."""
+    return max(choices, key=lambda choice: SequenceMatcher(None, text, choice).ratio()) if choices else text
 
 
 def logprob(token: int) -> float:

@@ -55,8 +55,9 @@ async def compare(services: Services, asked: Asked, targets: Sequence[Target]) -
 async def comparable(services: Services, domain: str) -> list[Target]:
     """The variants of a domain that answer now."""
     tuned = await services.adapters.pointers(domain)
+    reads = services.config.domains[domain].task == "answers"
     return [
         Target(domain, variant)
-        for variant in ("base", "finetuned", "rag", "hybrid")
+        for variant in (("base", "finetuned", "rag", "hybrid") if reads else ("base", "finetuned"))
         if variant in ("base", "rag") or variant in tuned
     ]

@@ -16,6 +16,7 @@ from serving.indexes import Indexes
 from serving.metrics import Metrics
 from serving.observation import Observer
 from serving.targets import check_answerable
+from serving.tasks import find_form
 from tandem.adapters import Adapter
 from tandem.config import Config
 from tandem.errors import UserError
@@ -47,9 +48,11 @@ async def answer(services: Services, asked: Asked) -> AsyncGenerator[Json | Answ
     Raises TandemError; what had happened until then is recorded all the same.
     """
     with services.observer.watch(asked) as seen, services.admission.enter():
-        check_answerable(asked.target)
+        check_answerable(asked.target, services.config)
         check_parameters(asked)
         async with services.adapters.hold(asked.target) as adapter:
+            form = await find_form(services.config, services.adapters, asked.target, adapter)
+            asked = form.applied(asked)
             with seen.step("retrieval"):
                 found = await retrieve(services, asked)
             with seen.step("prompt"):
@@ -62,6 +65,7 @@ async def answer(services: Services, asked: Asked) -> AsyncGenerator[Json | Answ
                         if transcript.add(chunk) and asked.stream:
                             seen.mark_first_token()
                         yield chunk
+        form.check(transcript.text, transcript.finish_reason)
         with seen.step("citations"):
             checked = check(transcript.text, asked, found, prompt)
         seen.timings_ms["total"] = seen.elapsed_ms()

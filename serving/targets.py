@@ -97,10 +97,18 @@ def check_variant(variant: str) -> str:
     )
 
 
-def check_answerable(target: Target) -> None:
-    """Raise Conflict (`no_router`) where nothing chooses the variant yet."""
+def check_answerable(target: Target, config: Config) -> None:
+    """Raise Conflict (`no_router`) where nothing chooses the variant yet, UserError where the task reads nothing."""
+    task = config.domains[target.domain].task
     if target.variant == "auto":
         raise no_router(target)
+    if target.retrieves and task != "answers":
+        raise UserError(
+            f"The domain {target.domain!r} has the task {task}, which reads no documents; ask "
+            f"'{target.domain}/finetuned' or '{target.domain}/base'.",
+            code="unsupported_variant",
+            param="model",
+        )
 
 
 def no_adapter(target: Target) -> Conflict:

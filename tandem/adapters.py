@@ -18,6 +18,7 @@ from typing import Any, Final, Literal
 from tandem.errors import Conflict, NotFound, UserError
 from tandem.files import sync_folder, write_atomic
 from tandem.names import validate_name
+from tandem.settings import Task
 from tandem.workspace import Workspace
 
 WEIGHTS: Final = "adapter_model.safetensors"
@@ -61,6 +62,11 @@ class AdapterCard:
     """Folder inside the workspace with the run's numbers (`metrics.jsonl`, `tensorboard/`) and its report."""
     warnings: tuple[str, ...] = ()
     """What the run was warned of, such as that it learned its rows by heart."""
+    task: Task = "answers"
+    labels: tuple[str, ...] = ()
+    """The answers that it may give, of classification."""
+    json_schema: Mapping[str, Any] | None = None
+    """What its answers keep, of extraction."""
 
     def to_json(self) -> bytes:
         return json.dumps(asdict(self), ensure_ascii=False, indent=2, sort_keys=True).encode() + b"\n"
@@ -126,7 +132,7 @@ def read_adapter(workspace: Workspace, domain: str, version: str) -> Adapter:
     folder = adapter_folder(workspace, domain, version)
     try:
         values = json.loads((folder / CARD).read_bytes())
-        listed = {name: tuple(values.get(name, ())) for name in ("licences", "warnings")}
+        listed = {name: tuple(values.get(name, ())) for name in ("licences", "warnings", "labels")}
         card = AdapterCard(**{**values, "documents": tuple(values["documents"]), **listed})
     except FileNotFoundError:
         raise NotFound(

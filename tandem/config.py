@@ -157,7 +157,7 @@ def _path_fields(values: dict[str, Any]) -> Iterator[tuple[Any, Any, tuple[str |
     for name, domain in domains.items() if isinstance(domains, dict) else ():
         if not isinstance(domain, dict):
             continue
-        for key in ("documents", "examples", "questions"):
+        for key in ("documents", "examples", "questions", "json_schema"):
             value = domain.get(key)
             if isinstance(value, str):
                 yield domain, key, ("domains", name, key)

@@ -198,6 +198,8 @@ class TrainingConfig(Section):
     """Training rows that ask for the same fact, at most; null takes all. A fact takes more of them than a skill."""
     validation_share: Annotated[float, Field(gt=0, lt=0.5)] = 0.1
     """Share of the examples (by document) that validation keeps."""
+    test_share: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
+    """Share of the examples that a task's test questions are made of, which training never sees; 0 makes none."""
     distractors: PositiveInt = 3
     """Passages beside the right one in a reading adapter's rows."""
     without_right_passage: Annotated[float, Field(ge=0, lt=1)] = 0.2
@@ -244,6 +246,10 @@ class TrainingConfig(Section):
         return max(self.rank, self.closed_book.rank or self.rank, self.reading.rank or self.rank)
 
 
+Task = Literal["answers", "classification", "extraction", "summarisation", "translation"]
+"""What a domain's model does with a text; `answers` answers questions, the others read no documents."""
+
+
 class DomainConfig(Section):
     """One domain; without `documents` it is filled over HTTP."""
 
@@ -257,7 +263,25 @@ class DomainConfig(Section):
     """Replaces the first lines of the default prompt."""
     permissions: list[Literal["source", "licence", "basis"]] = Field(default_factory=list)
     """What each example has to say of itself to be trained on; others are refused, and listed."""
+    task: Task = "answers"
+    """What examples teach and answers are held to: questions answered, or one of the tasks on a text alone."""
+    labels: list[Annotated[str, Field(pattern=r"\S")]] = Field(default_factory=list)
+    """The answers that classification may give; empty takes the labels of the examples."""
+    json_schema: Path | None = None
+    """The JSON schema that every answer of extraction keeps."""
     success: SuccessConfig = Field(default_factory=SuccessConfig)
+
+    @model_validator(mode="after")
+    def _refuse_contradictions(self) -> Self:
+        if self.labels and self.task != "classification":
+            raise ValueError(f"labels are for `task: classification`, and the task is {self.task}")
+        if len(set(self.labels)) < len(self.labels):
+            raise ValueError("labels names one label twice")
+        if (self.json_schema is not None) != (self.task == "extraction"):
+            raise ValueError(f"json_schema belongs to `task: extraction` and to no other, and the task is {self.task}")
+        if self.documents is not None and self.task != "answers":
+            raise ValueError(f"`task: {self.task}` works on the text it is given; leave out documents")
+        return self
 
 
 class EngineConfig(Section):

@@ -17,6 +17,9 @@ domains:
     # questions: questions.jsonl  # validation and test questions
     # system_prompt: Answer briefly.
     # permissions: []           # of source, licence, basis: what each training row has to name
+    # task: answers             # or classification, extraction, summarisation, translation
+    # labels: []                # of classification; empty takes those of the examples
+    # json_schema: null         # of extraction: a file
 
 # embedder: default             # the MiniLM that is installed with the package; or a folder or a hub id
 # database: sqlite              # in the workspace; or postgresql+psycopg://user:password@host/name
@@ -57,6 +60,7 @@ domains:
 #   patience: 2                 # evaluations without a better loss after which it stops
 #   validation_share: 0.1       # of the examples, by document
 #   wordings: null              # rows that ask for the same fact, at most
+#   test_share: 0.0             # of a task's examples, for its test questions
 #   distractors: 3              # passages beside the right one, for adapters that read
 #   without_right_passage: 0.2  # share of their rows whose answer is the abstention
 #   seed: 20261122

@@ -1,7 +1,8 @@
 """Prepared datasets on disk: folders that are named by what they hold.
 
 `datasets/<domain>-<digest>/` holds train.parquet and validation.parquet, which never change, and
-report.json, report.md and report.html, which say how they came about.
+report.json, report.md and report.html, which say how they came about. A task's test examples lie beside them in
+test.parquet, and as questions that `tandem eval` reads in questions.jsonl.
 """
 
 import hashlib
@@ -9,7 +10,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +22,8 @@ from training.examples import Example
 from training.splitting import Split
 
 PARTS: Final = ("train", "validation")
+TEST: Final = "test.parquet"
+QUESTIONS: Final = "questions.jsonl"
 REPORT: Final = "report.json"
 LATER_KEYS: Final = ("source", "basis", "group")
 DIGEST_PATTERN: Final = re.compile(r"[0-9a-f]{12}")
@@ -43,11 +46,12 @@ class Dataset:
 
 
 def content_digest(domain: str, parts: Split, seed: int) -> str:
-    """SHA-256 of the rows of both parts; the same examples and seed give the same one.
+    """SHA-256 of the rows of all parts; the same examples and seed give the same one.
 
     A key of `LATER_KEYS` counts where a row has it: datasets from before there were these keep their digests.
     """
-    content = [domain, seed, *([_counted(example) for example in part] for part in (parts.train, parts.validation))]
+    counted = [parts.train, parts.validation, *([parts.test] if parts.test else [])]
+    content = [domain, seed, *([_counted(example) for example in part] for part in counted)]
     text = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -82,6 +86,9 @@ def publish_dataset(
             staging.mkdir()
             for name, examples in (("train", parts.train), ("validation", parts.validation)):
                 _write_parquet(staging / f"{name}.parquet", examples)
+            if parts.test:
+                _write_parquet(staging / TEST, parts.test)
+                write_atomic(staging / QUESTIONS, b"".join(map(_as_question, parts.test)))
             _write_report(staging, report, files)
             shutil.rmtree(folder, ignore_errors=True)
             staging.rename(folder)
@@ -104,6 +111,8 @@ def read_dataset(workspace: Workspace, domain: str, name: str | None = None) -> 
     try:
         report = json.loads((folder / REPORT).read_bytes())
         parts = Split(*(_read_parquet(folder / f"{part}.parquet") for part in PARTS))
+        if (folder / TEST).is_file():
+            parts = replace(parts, test=_read_parquet(folder / TEST))
         digest = content_digest(domain, parts, report["seed"])
     except Exception as error:
         raise _damaged(folder, domain) from error
@@ -168,6 +177,12 @@ def _write_parquet(path: Path, examples: Sequence[Example]) -> None:
     sink = pyarrow.BufferOutputStream()
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows, schema), sink)
     write_atomic(path, sink.getvalue().to_pybytes())
+
+
+def _as_question(example: Example) -> bytes:
+    """A test example as a line of the evaluation's questions."""
+    values = {"id": example.id, "question": example.question, "answers": [example.answer], "documents": []}
+    return json.dumps(values, ensure_ascii=False).encode() + b"\n"
 
 
 def _read_parquet(path: Path) -> list[Example]:

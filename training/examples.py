@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar
@@ -11,6 +11,7 @@ from typing import Annotated, Any, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, StrictStr, ValidationError
 
 from tandem.prompt import ABSTENTION, find_markers, is_abstention
+from tandem.settings import Task
 from tandem.yaml_source import nearest
 from training.lines import Line, Problem, problems_error, read_lines
 from training.shapes import CHAT, LABELLED, NOT_CLASSIFICATION, QUESTION, Turned, allowed_keys, shapes_of, turn
@@ -45,6 +46,9 @@ class Example:
     def abstains(self) -> bool:
         """Whether the right answer is that it is not known."""
         return is_abstention(self.answer)
+
+
+Check = Callable[[Example], list[str]]
 
 
 @dataclass(frozen=True)
@@ -95,27 +99,30 @@ def read_examples(source: Path | str) -> list[Example]:
     return read_source(source).examples
 
 
-def read_source(source: Path | str) -> Read:
-    """The examples of a file or of a dataset's name, and their shape.
+def read_source(source: Path | str, task: Task = "answers", check: Check = lambda _: []) -> Read:
+    """The examples of a file or of a dataset's name, and their shape; `text`/`label` rows are for classification.
+    `check` says what else is wrong with an example, one clause each.
 
     Raises UserError with one line for each problem: `FILE:LINE: what`, or `FILE: row ROW: what`.
     """
     opened = open_source(source)
-    reader = _Reader(opened.unit)
+    reader = _Reader(opened.unit, task, check)
     for item in opened.rows():
         reader.take(item)
     if reader.problems:
         raise problems_error(opened.name, reader.problems, opened.unit)
     if not reader.examples:
         raise problems_error(opened.name, [Problem(1, "there is no example in this file")], opened.unit)
-    return Read(reader.examples, reader.shape or QUESTION, reader.system_turns)
+    return Read(reader.examples, reader.shape or reader.usual, reader.system_turns)
 
 
 class _Reader:
     """Takes the rows of one source in their order."""
 
-    def __init__(self, unit: str) -> None:
+    def __init__(self, unit: str, task: Task, check: Check) -> None:
+        self._check_further = check
         self.unit = unit
+        self.usual = LABELLED if task == "classification" else QUESTION
         self.examples: list[Example] = []
         self.problems: list[Problem] = []
         self.shape: str | None = None
@@ -144,16 +151,17 @@ class _Reader:
         if len(shapes) > 1:
             self._refuse(line, f"this row has the columns of {' and of '.join(shapes)}; leave one of them")
             return None
-        shape = shapes[0] if shapes else self.shape or QUESTION
+        shape = shapes[0] if shapes else self.shape or self.usual
         if self.shape is None and shapes:
             self.shape, self._shape_from = shape, line.number
-            if shape == LABELLED:
+            if shape == LABELLED != self.usual:
                 self._refuse(line, NOT_CLASSIFICATION)
         elif shapes and shape != self.shape:
             began = f"{self.unit} {self._shape_from} has {self.shape}"
             self._refuse(line, f"this row has {shape}, and {began}; a file holds rows of one shape")
             return None
-        return None if LABELLED in (shape, self.shape) else self._with_its_key(shape, line)
+        refused = LABELLED in (shape, self.shape) and self.usual != LABELLED
+        return None if refused else self._with_its_key(shape, line)
 
     def _with_its_key(self, shape: str, line: Line) -> str | None:
         if shape == CHAT and "messages" not in line.values:
@@ -185,7 +193,8 @@ class _Reader:
         if found:
             example = Example(**{**found.model_dump(), "documents": tuple(dict.fromkeys(found.documents))})
             self.examples.append(example)
-            self.problems += [Problem(number, message) for message in _contradictions(example, turned.places)]
+            wrong_texts = [*_contradictions(example, turned.places), *self._check_further(example)]
+            self.problems += [Problem(number, message) for message in wrong_texts]
             if example.id in self._first:
                 earlier = f"{self.unit} {self._first[example.id]}"
                 self.problems.append(Problem(number, f"`id` {example.id!r} is already in {earlier}"))

@@ -21,8 +21,8 @@ from training.dataset import Dataset, publish_dataset
 from training.examples import Example, Read, read_questions, read_source
 from training.leaving import EMPTY, STEPS, Leaving, leaving
 from training.report import discipline_lines, discipline_sections, render_report
-from training.splitting import Split, split
-from training.strata import strata
+from training.splitting import Split
+from training.tasks import task_account, task_lines, task_rules
 
 if TYPE_CHECKING:
     from retrieval.index import Index
@@ -35,8 +35,9 @@ def prepare(config: Config, workspace: Workspace, domain: str) -> Dataset:
     """
     settings = config.domain(domain)
     source = examples_source(settings, config, domain)
-    read = read_source(source)
-    tidied = tidy(read.examples, config.training.cleaning)
+    rules = task_rules(settings)
+    read = read_source(source, settings.task, rules.problems)
+    tidied = tidy([rules.written(example) for example in read.examples], config.training.cleaning)
     questions = read_questions(settings.questions) if settings.questions else None
     private, questions = without_personal_data(tidied.examples, questions, config.training.anonymise)
     chosen = choose(private.examples if private else tidied.examples, questions, config, domain)
@@ -44,9 +45,10 @@ def prepare(config: Config, workspace: Workspace, domain: str) -> Dataset:
     left = [*leaving(EMPTY, tidied.empty), *(private_leaving(private) if private else ()), *chosen.left]
     if not kept:
         raise nothing_left(source, left)
-    kinds = strata(kept, chosen.languages) if config.training.stratify else None
-    parts = split(kept, config.training.validation_share, config.training.seed, kinds)
+    parts = rules.split(kept, config.training, chosen.languages)
     report = describe(source, read, config.training.cleaning, tidied, kept, left, parts)
+    if settings.task != "answers":
+        report["task"] = task_account(rules, parts)
     with indexed_documents(config, workspace, domain) as indexed:
         text_of = indexed.text_of if indexed else None
         report["stale"] = None if text_of is None else [asdict(item) for item in stale(kept, text_of)]
@@ -176,6 +178,8 @@ def summary(report: Mapping[str, Any]) -> list[str]:
         lines.append(f"leakage: {len(report['leaks'])} examples with a question of the evaluation")
     if "anonymised" in report:
         lines += account_lines(report["anonymised"])
+    if "task" in report:
+        lines += task_lines(report["task"])
     return [*lines, *discipline_lines(report)]
 
 

@@ -11,12 +11,19 @@ LABELLED: Final = "text/label"
 
 MARKS: Final = {QUESTION: {"question", "answer"}, PROMPT: {"prompt", "completion"}, CHAT: {"messages"}}
 """Shape → the columns of which one is enough to tell it."""
+COLUMNS: Final = {**MARKS, LABELLED: {"text", "label"}}
+"""Shape → the columns that a row of it has to have."""
+NAMES: Final = {
+    PROMPT: {"prompt": "question", "completion": "answer"},
+    LABELLED: {"text": "question", "label": "answer"},
+}
+"""Shape → what its columns are called in an example."""
 OTHER_KEYS: Final = ("id", "documents", "value", "licence", "source", "basis", "group")
 """What a row of any shape may have besides."""
 
 NOT_CLASSIFICATION: Final = (
-    "these are `text`/`label` rows, and classification is not trained yet; "
-    "write each as `prompt` and `completion` to train the labels as answers"
+    "these are `text`/`label` rows, and this domain answers questions; set its `task: classification`, "
+    "or write each row as `prompt` and `completion`"
 )
 
 
@@ -38,15 +45,15 @@ def shapes_of(keys: Iterable[str]) -> list[str]:
 
 def allowed_keys(shape: str) -> list[str]:
     """The columns that a row of this shape may have."""
-    return [*sorted(MARKS[shape]), *OTHER_KEYS]
+    return [*sorted(COLUMNS[shape]), *OTHER_KEYS]
 
 
 def turn(shape: str, values: dict[str, Any]) -> Turned | str:
     """The row as question and answer, still unchecked, or what is wrong with its messages."""
     if shape == CHAT:
         return _turn_messages(values)
-    if shape == PROMPT:
-        names = {"prompt": "question", "completion": "answer"}
+    if shape in NAMES:
+        names = NAMES[shape]
         return Turned({names.get(key, key): value for key, value in values.items()}, {v: k for k, v in names.items()})
     return Turned(values, {})
 

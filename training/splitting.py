@@ -4,7 +4,7 @@ import math
 import random
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tandem.errors import UserError
 from training.examples import Example
@@ -12,10 +12,11 @@ from training.examples import Example
 
 @dataclass(frozen=True)
 class Split:
-    """The two parts, each in the order of the input."""
+    """The parts, each in the order of the input; only a task has test examples."""
 
     train: list[Example]
     validation: list[Example]
+    test: list[Example] = field(default_factory=list)
 
 
 def split(
@@ -35,9 +36,7 @@ def split(
             "needs some that training never sees: add examples of another document or group.",
             code="cannot_split",
         )
-    # Sorted by id first, so that the order of the file does not decide.
-    groups.sort(key=lambda group: min(examples[position].id for position in group))
-    random.Random(seed).shuffle(groups)
+    shuffle(groups, examples, seed)
     one_kind = [None] * len(examples)
     # Never all of them: the last group would lead away from a share below a half.
     kept = _draw(groups, one_kind, {None: max(1.0, validation_share * len(examples))})
@@ -50,6 +49,12 @@ def split(
         [example for position, example in enumerate(examples) if position not in kept],
         [example for position, example in enumerate(examples) if position in kept],
     )
+
+
+def shuffle(groups: list[list[int]], examples: Sequence[Example], seed: int) -> None:
+    """Order groups of positions by chance: the seed and the ids decide, the order of the file does not."""
+    groups.sort(key=lambda group: min(examples[position].id for position in group))
+    random.Random(seed).shuffle(groups)
 
 
 def _draw(groups: Sequence[Sequence[int]], kinds: Sequence[Hashable], wanted: Mapping[Hashable, float]) -> set[int]:

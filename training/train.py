@@ -20,8 +20,9 @@ from training.rows import Progress, Row, RowMaker, Rows, require_rows
 from training.run_report import write_run_report
 from training.runs import open_run, run_key
 from training.servable import check_servable
+from training.tasks import task_rules
 from training.tokens import ChatTokens
-from training.watching import Watched, at_most, watch_closed_book, watch_reading
+from training.watching import Watched, at_most, watch_closed_book, watch_reading, watch_task
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 OVERRIDES: Final = {kind.replace("-", "_") for kind in KINDS}
@@ -65,7 +66,10 @@ def train(
     kind = check_kind(kind)
     config = config.model_copy(update={"training": config.training.for_kind(kind)})
     dataset = find_dataset(config, workspace, domain, dataset_name)
+    rules = task_rules(config.domain(domain))
+    labels = rules.labels_of([*dataset.split.train, *dataset.split.validation, *dataset.split.test])
     if kind == "reading":
+        require_reader(config, domain)
         require_index(workspace, domain)
     from training.lora import fit, lora_config
     from training.publishing import package_versions, publish_run
@@ -116,6 +120,9 @@ def train(
             created=run.when("fitted"),
             run=str(logs.relative_to(workspace.home)),
             warnings=(alarm,) if alarm else (),
+            task=rules.task,
+            labels=labels,
+            json_schema=rules.json_schema,
         )
         say("asking the adapter for its reference answers")
         adapter = publish_run(workspace, run, fitted, card, material.base, material.tokenizer, references)
@@ -142,6 +149,17 @@ def find_dataset(config: Config, workspace: Workspace, domain: str, name: str | 
         raise
 
 
+def require_reader(config: Config, domain: str) -> None:
+    """Raise UserError where a domain's task reads no documents."""
+    task = config.domain(domain).task
+    if task != "answers":
+        raise UserError(
+            f"{domain} has the task {task}, which works on the text it is given and reads no passages: train it with "
+            "`--kind closed-book`.",
+            code="unsupported_kind",
+        )
+
+
 def require_index(workspace: Workspace, domain: str) -> None:
     """Raise NotFound where a reading adapter has nothing to read."""
     if not workspace.index_folder(domain).is_dir():
@@ -161,7 +179,10 @@ def gather(
     settings = config.training
     train_part, validation_part = at_most(dataset.split.train, settings.wordings), dataset.split.validation
     snapshot = None
-    if kind == "closed-book":
+    if config.domain(domain).task != "answers":
+        watch = watch_task(train_part, validation_part)
+        made = _make(maker.closed_book, watch)
+    elif kind == "closed-book":
         watch = watch_closed_book(train_part, validation_part, settings.validation_share, settings.seed)
         made = _make(maker.closed_book, watch)
     else:

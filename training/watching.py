@@ -16,6 +16,7 @@ from training.examples import Example
 UNSEEN_DOCUMENTS = "unseen_documents"
 OTHER_WORDINGS = "other_wordings"
 TRAINING_ROWS = "training_rows"
+UNSEEN_TEXTS = "unseen_texts"
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,11 @@ class Watched:
 def watch_reading(train: Sequence[Example], validation: Sequence[Example]) -> Watched:
     """For a reading adapter: documents that training never sees."""
     return Watched(list(train), {UNSEEN_DOCUMENTS: list(validation)})
+
+
+def watch_task(train: Sequence[Example], validation: Sequence[Example]) -> Watched:
+    """For an adapter of a task, which learns a skill too: texts that training never sees."""
+    return Watched(list(train), {UNSEEN_TEXTS: list(validation)})
 
 
 def watch_closed_book(train: Sequence[Example], validation: Sequence[Example], share: float, seed: int) -> Watched:

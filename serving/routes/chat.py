@@ -87,7 +87,11 @@ async def stream(
     held: Json | None = None
     try:
         async with aclosing(events):
-            yield write_event(present(_as_chunk(first), asked))
+            opening = present(_as_chunk(first), asked)
+            if opening["choices"] and opening["choices"][0].get("finish_reason"):  # an answer of one chunk
+                held = opening
+            else:
+                yield write_event(opening)
             async for event in events:
                 if isinstance(event, Answer):
                     assert held is not None

@@ -31,6 +31,13 @@ async def completions(request: Request, body: CompletionRequest, services: Servi
             code="unsupported_variant",
             param="model",
         )
+    if services.config.domains[target.domain].task in ("classification", "extraction"):
+        raise UserError(
+            f"The answers of {target.name!r} have a form that its task decides, and it has no raw completions; use "
+            "/v1/chat/completions.",
+            code="unsupported_variant",
+            param="model",
+        )
     asked = Asked(
         id=request.state.request_id,
         target=target,
@@ -52,7 +59,7 @@ async def completions(request: Request, body: CompletionRequest, services: Servi
 async def continue_prompt(services: Services, asked: Asked) -> AsyncGenerator[Json, None]:
     """The engine's chunks under our name, observed like every answer."""
     with services.observer.watch(asked) as seen, services.admission.enter():
-        check_answerable(asked.target)
+        check_answerable(asked.target, services.config)
         body: Json = {"temperature": services.config.serving.temperature, **asked.parameters, "prompt": asked.question}
         body |= {"max_tokens": answer_tokens(services.config, asked), "stream": asked.stream}
         if asked.stream:

@@ -24,8 +24,11 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from eval.verdict import Verdict
+    from tandem.workspace import Workspace
 
 ALL_VARIANTS = "base,finetuned,rag,hybrid,naive"
+OF_TASKS = "base,finetuned"
+"""The variants that read no documents."""
 
 
 def evaluate(
@@ -61,21 +64,27 @@ def evaluate(
     """Ask a running server DOMAIN's questions in every way, and say which way to use, and how sure that is."""
     settings, workspace = open_project(config, home)
     chosen = settings.domain(domain)
-    if chosen.questions is None:
+    questions = chosen.questions or _test_part(workspace, domain)
+    if questions is None:
         raise ConfigError(f"The domain {domain} has no `questions` in {settings.path}; add a file of JSON lines.")
     from eval import run
     from eval.gateway import Gateway
     from eval.plan import parse_variants
+    from eval.tasks import Judging
+
+    if variants == ALL_VARIANTS and chosen.task != "answers":
+        variants = OF_TASKS
 
     job = run.Job(
         domain=domain,
-        questions=chosen.questions,
+        questions=questions,
         success=chosen.success,
         verdicts=workspace.verdicts_folder,
         variants=parse_variants(variants),
         split=split,
         limit=limit,
         concurrency=concurrency,
+        judging=Judging(chosen.task, chosen.json_schema),
     )
     gateway = Gateway(url, api_key, timeout)
     with progress_bar(f"Asking {domain}", quiet=json) as progress:
@@ -93,6 +102,8 @@ def print_verdict(verdict: "Verdict", folder: Path) -> None:
 
     console = Console(highlight=False)
     console.print(_by_variant(verdict))
+    if verdict.task_scores:
+        console.print(_by_task(verdict))
     for dimension in dict.fromkeys(group.dimension for group in verdict.groups):
         console.print(_by_group(verdict, dimension))
     for warning in verdict.warnings:
@@ -108,11 +119,15 @@ def _by_variant(verdict: "Verdict") -> "Table":
 
     from eval.recommendation import show_points
     from eval.report import show_interval
+    from eval.tasks import NAMES
 
     parts = [part for part in ("correct", "style", "citation") if part != "style" or verdict.success.style_rules]
+    if verdict.task != "answers":
+        parts.remove("citation")  # nothing is read, so nothing is cited
     table = Table(title=f"{verdict.domain}: {verdict.questions} {verdict.split} questions", title_justify="left")
     table.add_column("variant")
-    for name in ("success", "95 % interval", *parts, "seconds"):
+    shown = [NAMES[verdict.task] if part == "correct" else part for part in parts]
+    for name in ("success", "95 % interval", *shown, "seconds"):
         table.add_column(name, justify="right")
     for result in verdict.variants:
         success = result.parts["success"]
@@ -122,6 +137,23 @@ def _by_variant(verdict: "Verdict") -> "Table":
         cells = [show_points(success.mean), show_interval(success), *(show_points(mean.mean) for mean in means)]
         style = "bold" if result.name == verdict.recommendation.variant else None
         table.add_row(result.name, *cells, seconds, style=style)
+    return table
+
+
+def _by_task(verdict: "Verdict") -> "Table":
+    """The scores that a task has of its own, each with its interval."""
+    from rich.table import Table
+
+    from eval.recommendation import show_points
+    from eval.report import show_interval
+
+    table = Table(title=f"Scores of {verdict.task}, with intervals of 95 %", title_justify="left")
+    table.add_column("variant")
+    for name in next(iter(verdict.task_scores.values())).scores:
+        table.add_column(name.replace("_", " "), justify="right")
+    for variant, result in verdict.task_scores.items():
+        cells = [f"{show_points(value.mean)} ({show_interval(value)})" for value in result.scores.values()]
+        table.add_row(variant, *cells)
     return table
 
 
@@ -141,6 +173,18 @@ def _by_group(verdict: "Verdict", dimension: str) -> "Table":
             means = [show_points(group.parts[result.name]["success"].mean) for result in verdict.variants]
             table.add_row(escape(group.value), str(group.questions), *means)
     return table
+
+
+def _test_part(workspace: "Workspace", domain: str) -> Path | None:
+    """The test questions of the newest dataset of a task, where it has some."""
+    from tandem.errors import NotFound
+    from training.dataset import QUESTIONS, read_dataset
+
+    try:
+        path = read_dataset(workspace, domain).folder / QUESTIONS
+    except NotFound:
+        return None
+    return path if path.is_file() else None
 
 
 def _say_folder(folder: Path) -> None:

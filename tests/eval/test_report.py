@@ -88,7 +88,7 @@ def test_the_json_holds_what_its_schema_names(verdict: Verdict, tmp_path: Path) 
     written = json.loads((tmp_path / "verdict.json").read_bytes())
     assert set(written) == {
         *("schema", "domain", "split", "created", "questions", "success", "recommendation", "variants", "groups"),
-        *("comparisons", "left_out", "warnings", "examples", "method"),
+        *("comparisons", "left_out", "warnings", "examples", "method", "task", "task_scores"),
     }
     assert [result["name"] for result in written["variants"]] == ["base", "rag", "finetuned", "hybrid", "naive"]
     assert len(written["comparisons"]) == 10

@@ -109,7 +109,8 @@ def test_an_unknown_key_names_file_line_and_nearest_key(tmp_path: Path) -> None:
 
 def test_a_key_that_resembles_none_gets_the_list(tmp_path: Path) -> None:
     [line] = problems(tmp_path, SMALLEST + "    zzz: 1\n")
-    assert line.endswith("the keys are documents, examples, questions, system_prompt, permissions, success")
+    [names] = [line.partition("the keys are ")[2]]
+    assert names == "documents, examples, questions, system_prompt, permissions, task, labels, json_schema, success"
 
 
 def test_the_path_of_the_file_is_no_key_in_it(tmp_path: Path) -> None:
@@ -197,7 +198,7 @@ def test_the_starter_shows_every_key_with_its_default(tmp_path: Path) -> None:
     for section in ("engine", "retrieval", "training", "serving"):
         assert getattr(config, section) == getattr(default, section)
         assert getattr(config, section).model_fields_set == set(type(getattr(default, section)).model_fields)
-    shown_keys = {"documents", "examples", "questions", "system_prompt", "permissions"}
+    shown_keys = {"documents", "examples", "questions", "system_prompt", "permissions", "task", "labels", "json_schema"}
     assert config.domains["example"].model_fields_set == shown_keys
 
 

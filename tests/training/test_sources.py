@@ -116,7 +116,10 @@ def test_chat_prompts_and_questions_become_the_same_examples(tmp_path: Path) -> 
         ([{"messages": [*chat("a", "b"), *chat("c", "d")]}], "1: `messages` has the turns user, assistant, user, "),
         ([{"messages": chat("a", "3 [1]")}], "1: `messages.1.content` holds a citation marker"),
         ([{"messages": chat("a", "b", "One")}, {"messages": chat("c", "d", "Two")}], "2: the system turn differs"),
-        ([{"text": "a", "label": "b"}] * 3, "1: these are `text`/`label` rows, and classification is not trained yet"),
+        (
+            [{"text": "a", "label": "b"}] * 3,
+            "1: these are `text`/`label` rows, and this domain answers questions; set its `task: classification`",
+        ),
     ],
 )
 @pytest.mark.parametrize("ending", sorted(WRITERS))
