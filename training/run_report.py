@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from tandem.adapters import Adapter
 from tandem.files import write_atomic
+from tandem.pages import render_page
 from training.curves import CurvePlot, Points, curve_plot
 from training.metrics import METRICS, read_metrics
 from training.preflight import MemoryEstimate
@@ -33,7 +34,7 @@ def write_run_report(adapter: Adapter, folder: Path, estimate: MemoryEstimate) -
     """Write both reports beside the run's numbers, each whole or not at all."""
     summary = summarise(adapter, read_metrics(folder / METRICS), estimate)
     write_atomic(folder / MARKDOWN, render_markdown(adapter, summary).encode("utf-8", "replace"))
-    write_atomic(folder / PAGE, render_page(adapter, summary).encode("utf-8", "replace"))
+    write_atomic(folder / PAGE, render_html(adapter, summary).encode("utf-8", "replace"))
 
 
 def summarise(adapter: Adapter, lines: Sequence[Mapping[str, Any]], estimate: MemoryEstimate) -> Summary:
@@ -94,19 +95,11 @@ def render_markdown(adapter: Adapter, summary: Summary) -> str:
     return "\n".join(lines) + "\n"
 
 
-def render_page(adapter: Adapter, summary: Summary) -> str:
+def render_html(adapter: Adapter, summary: Summary) -> str:
     """The report as a page. It may run no script and load nothing."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     columns = list(dict.fromkeys(name for epoch in summary.epochs for name in epoch))
-    return environment.get_template(TEMPLATE).render(adapter=adapter, summary=summary, columns=columns)
+    values = {"adapter": adapter, "summary": summary, "columns": columns}
+    return render_page(Path(__file__).with_name(TEMPLATE), values, {})
 
 
 def _points(steps: Sequence[Mapping[str, Any]], name: str) -> Points:
