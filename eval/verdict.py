@@ -29,9 +29,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from eval.recommendation import Comparison, Recommendation
-from eval.statistics import Estimate
 from tandem.files import write_atomic
 from tandem.settings import SuccessConfig
+from tandem.statistics import Estimate
 
 SCHEMA: Final = 1
 VERDICT: Final = "verdict.json"
