@@ -48,6 +48,7 @@ domains:
 # training:
 #   rank: 16                    # of the adapter's matrices: 1, 8, 16, 32, 64 ...
 #   alpha: 32                   # its output is multiplied by alpha / rank
+#   rslora: false               # alpha / root of rank instead: for high ranks
 #   dropout: 0.0
 #   learning_rate: 0.001
 #   batch_size: 8               # examples of one step
@@ -56,6 +57,7 @@ domains:
 #   validation_share: 0.1       # of the examples, by document
 #   distractors: 3              # passages beside the right one, for adapters that read
 #   without_right_passage: 0.2  # share of their rows whose answer is the abstention
+#   replay: 0.2                 # share of the parent's rows that `tandem train --parent` mixes in
 #   seed: 20261122
 #   cleaning: {{}}                # steps to switch, such as near_duplicates: false
 #   closed_book: {{}}             # what is different for adapters that answer from memory

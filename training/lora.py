@@ -47,6 +47,7 @@ def lora_config(settings: TrainingConfig) -> Any:
         r=settings.rank,
         lora_alpha=settings.alpha,
         lora_dropout=settings.dropout,
+        use_rslora=settings.rslora,
         target_modules=LINEAR,
         bias="none",
         task_type="CAUSAL_LM",
@@ -63,8 +64,11 @@ def fit(
     run: Run,
     say: Say,
     progress: Progress,
+    parent: Path | None = None,
 ) -> Fitted:
     """Train until the loss on the first of `watched` no longer falls; goes on from the run's last checkpoint.
+
+    `parent`: the folder of the adapter whose weights it begins with, in place of new ones.
 
     Raises UserError (`diverged`) when the loss is no number any more.
     """
@@ -74,7 +78,7 @@ def fit(
     if last:
         say(f"going on after step {last.step} of a run that was interrupted")
     if last is None or not _is_finished(last.state, decisive, settings.patience):
-        trainer = make_trainer(base, tokenizer, rows, watched, lora, settings, run)
+        trainer = make_trainer(base, tokenizer, rows, watched, lora, settings, run, parent)
         trainer.add_callback(_make_reporter(list(watched), settings, say, progress))
         trainer.train(resume_from_checkpoint=str(last.folder) if last else None)
     return _best(run, decisive)
@@ -88,8 +92,9 @@ def make_trainer(
     lora: Any,
     settings: TrainingConfig,
     run: Run,
+    parent: Path | None = None,
 ) -> Any:
-    """TRL's trainer over rows that are tokenised already."""
+    """TRL's trainer over rows that are tokenised already; with the weights of `parent` where there is one."""
     import torch
     from transformers.trainer_callback import PrinterCallback
     from trl import SFTConfig, SFTTrainer
@@ -131,15 +136,24 @@ def make_trainer(
     if device == "cpu":
         _score_answers_only()
     trainer = SFTTrainer(
-        model=model,
+        model=with_parent(model, parent, settings) if parent else model,
         args=arguments,
         train_dataset=_as_dataset(rows),
         eval_dataset={name: _as_dataset(part) for name, part in watched.items()},
         processing_class=tokenizer,
-        peft_config=lora,
+        peft_config=None if parent else lora,
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
+
+
+def with_parent(model: Any, parent: Path, settings: TrainingConfig) -> Any:
+    """The base model with an adapter's weights, ready to be trained further; dropout is that of the settings."""
+    from peft import PeftConfig, PeftModel
+
+    lora = PeftConfig.from_pretrained(str(parent))
+    lora.lora_dropout = settings.dropout
+    return PeftModel.from_pretrained(model, str(parent), config=lora, is_trainable=True)
 
 
 def _score_answers_only() -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from training.cleaning import normalise
 from training.examples import Example
+from training.splitting import Split
 
 UNSEEN_DOCUMENTS = "unseen_documents"
 OTHER_WORDINGS = "other_wordings"
@@ -29,6 +30,13 @@ class Watched:
     def decisive(self) -> str:
         """The name of the examples whose loss decides."""
         return next(iter(self.watched))
+
+
+def watch(kind: str, parts: Split, share: float, seed: int) -> Watched:
+    """What is trained on and watched of a dataset, for a kind of adapter."""
+    if kind == "reading":
+        return watch_reading(parts.train, parts.validation)
+    return watch_closed_book(parts.train, parts.validation, share, seed)
 
 
 def watch_reading(train: Sequence[Example], validation: Sequence[Example]) -> Watched:

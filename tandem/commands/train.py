@@ -26,6 +26,10 @@ def train(
     dataset: Annotated[
         str | None, typer.Option("--dataset", metavar="DIGEST", help="A prepared dataset; the newest by default.")
     ] = None,
+    parent: Annotated[
+        str | None,
+        typer.Option("--parent", metavar="VERSION", help="Go on from this adapter's weights, on a dataset new to it."),
+    ] = None,
     config: ConfigOption = DEFAULT_CONFIG,
     home: HomeOption = DEFAULT_HOME,
     json: JsonOption = False,
@@ -42,7 +46,7 @@ def train(
     if not json:
         print(f"{domain}: a {kind} adapter", flush=True)
     with progress_bar(f"Training {domain}", quiet=json) as progress:
-        adapter = train_adapter(settings, workspace, domain, kind, dataset, say, progress)
+        adapter = train_adapter(settings, workspace, domain, kind, dataset, say, progress, parent)
     losses = ", ".join(f"{name.replace('_', ' ')} {loss:.4f}" for name, loss in adapter.card.losses.items())
     if json:
         print_json(
