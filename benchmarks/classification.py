@@ -21,11 +21,11 @@ import numpy as np
 
 from benchmarks.paired import machine
 from eval.classification import overall
-from eval.statistics import Estimate, estimate, sign_flip_test
 from retrieval.embedder import load_embedder
 from tandem.adapters import Adapter
 from tandem.prompt import build_messages
 from tandem.settings import Config
+from tandem.statistics import Estimate, estimate, sign_flip_test
 from tandem.workspace import Workspace
 from training.base import find_base
 from training.examples import Example, read_source

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from eval.statistics import CONFIDENCE, SEED, Estimate, estimate
+from tandem.statistics import CONFIDENCE, SEED, Estimate, estimate
 
 DRAWS: Final = 2000
 MACRO: Final = ("macro_precision", "macro_recall", "macro_f1")

@@ -14,7 +14,11 @@ from eval.plan import COSTS, Candidate, Plan
 from eval.questions import Question
 from eval.recommendation import NEGLIGIBLE, Comparison, recommend
 from eval.scores import PARTS, Scores, score
-from eval.statistics import (
+from eval.tasks import Judging, task_result
+from eval.verdict import Example, GroupResult, Said, VariantResult, Verdict
+from tandem import __version__
+from tandem.settings import SuccessConfig
+from tandem.statistics import (
     ALPHA,
     CONFIDENCE,
     EXACT_LIMIT,
@@ -30,10 +34,6 @@ from eval.statistics import (
     questions_needed,
     sign_flip_test,
 )
-from eval.tasks import Judging, task_result
-from eval.verdict import Example, GroupResult, Said, VariantResult, Verdict
-from tandem import __version__
-from tandem.settings import SuccessConfig
 
 GROUP_PARTS: Final = ("success", "correct")
 """What is broken down by groups."""

@@ -10,10 +10,10 @@ from typing import Any, Final, Self
 
 from eval.gateway import Gateway
 from eval.questions import Question, digest
-from eval.statistics import SEED
 from tandem import __version__
 from tandem.errors import Conflict, Forbidden, NotFound, UserError
 from tandem.files import write_atomic
+from tandem.statistics import SEED
 
 PLAN: Final = "run.json"
 ANSWERS: Final = "answers.jsonl"

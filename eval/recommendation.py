@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from eval.plan import COSTS
-from eval.statistics import ALPHA, Estimate
+from tandem.statistics import ALPHA, Estimate
 
 NEGLIGIBLE: Final = 0.05
 """Differences of success below this do not pay for the dearer variant."""

@@ -10,10 +10,10 @@ from eval.answers import Answer
 from eval.classification import LabelScores, by_label, overall
 from eval.metrics import is_correct
 from eval.questions import Question
-from eval.statistics import Estimate, estimate
 from eval.texts import chrf, rouge_l
 from tandem.json_schema import read_schema, violations
 from tandem.settings import Task
+from tandem.statistics import Estimate, estimate
 
 
 @dataclass(frozen=True)

@@ -32,10 +32,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from eval.recommendation import Comparison, Recommendation
-from eval.statistics import Estimate
 from eval.tasks import TaskResult
 from tandem.files import write_atomic
 from tandem.settings import SuccessConfig, Task
+from tandem.statistics import Estimate
 
 SCHEMA: Final = 1
 VERDICT: Final = "verdict.json"

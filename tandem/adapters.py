@@ -56,6 +56,8 @@ class AdapterCard:
     seed: int = 0
     packages: Mapping[str, str] = field(default_factory=dict)
     losses: Mapping[str, float] = field(default_factory=dict)
+    forgetting: Mapping[str, Any] = field(default_factory=dict)
+    """The parent's own validation rows under the parent and under this version, by set of rows."""
     created: str = ""
     """ISO 8601, UTC."""
     run: str | None = None

@@ -125,6 +125,7 @@ class TrainingOverrides(Section):
 
     rank: AdapterRank | None = None
     alpha: PositiveInt | None = None
+    rslora: bool | None = None
     dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
     learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     batch_size: PositiveInt | None = None
@@ -186,7 +187,10 @@ class TrainingConfig(Section):
     """Rank of the adapter's matrices: what vLLM can serve."""
     alpha: PositiveInt = 32
     """Scale of the adapter; its output is multiplied by alpha / rank."""
+    rslora: bool = False
+    """Multiply by alpha / √rank instead, so that high ranks learn as fast as low ones (Kalajdzievski 2023)."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of the adapter's inputs that a training step leaves out, against learning by heart."""
     learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-3
     batch_size: PositiveInt = 8
     """Examples of one step."""
@@ -204,6 +208,8 @@ class TrainingConfig(Section):
     """Passages beside the right one in a reading adapter's rows."""
     without_right_passage: Annotated[float, Field(ge=0, lt=1)] = 0.2
     """Share of a reading adapter's rows whose right passage is left out; their answer is the abstention."""
+    replay: Annotated[float, Field(ge=0, le=1)] = 0.2
+    """Share of the parent's training rows that `tandem train --parent` mixes in, against forgetting."""
     seed: Annotated[int, Field(ge=0, strict=True)] = 20261122
     checkpoint_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 30
     """Time between checkpoints within an epoch: what a kill can cost. The result does not depend on it."""

@@ -53,6 +53,7 @@ domains:
 #   preset: null                # start-small, balanced or thorough; what is written beside it wins
 #   rank: 16                    # of the adapter's matrices: 1, 8, 16, 32, 64 ...
 #   alpha: 32                   # its output is multiplied by alpha / rank
+#   rslora: false               # alpha / root of rank instead: for high ranks
 #   dropout: 0.0
 #   learning_rate: 0.001
 #   batch_size: 8               # examples of one step
@@ -63,6 +64,7 @@ domains:
 #   test_share: 0.0             # of a task's examples, for its test questions
 #   distractors: 3              # passages beside the right one, for adapters that read
 #   without_right_passage: 0.2  # share of their rows whose answer is the abstention
+#   replay: 0.2                 # share of the parent's rows that `tandem train --parent` mixes in
 #   seed: 20261122
 #   checkpoint_seconds: 30      # between checkpoints within an epoch: what a kill can cost
 #   cleaning: {{}}                # steps to switch, such as near_duplicates: false

@@ -47,6 +47,7 @@ def lora_config(settings: TrainingConfig) -> Any:
         r=settings.rank,
         lora_alpha=settings.alpha,
         lora_dropout=settings.dropout,
+        use_rslora=settings.rslora,
         target_modules=LINEAR,
         bias="none",
         task_type="CAUSAL_LM",
@@ -64,10 +65,12 @@ def fit(
     say: Say,
     progress: Progress,
     log_folder: Path,
+    parent: Path | None = None,
 ) -> Fitted:
     """Train until the loss on the first of `watched` no longer falls; goes on from the run's last checkpoint.
 
-    The numbers of each step go into `log_folder` (see `training.metrics`).
+    `parent`: the folder of the adapter whose weights it begins with, in place of new ones. The numbers of each step go
+    into `log_folder` (see `training.metrics`).
 
     Raises UserError (`diverged`) when the loss is no number any more.
     """
@@ -78,7 +81,7 @@ def fit(
         say(f"going on after step {last.step} of a run that was interrupted")
     if last is None or not _is_finished(last.state, decisive, settings.patience):
         with RunLog(log_folder, last.step if last else 0) as log:
-            trainer = make_trainer(base, tokenizer, rows, watched, lora, settings, run, log)
+            trainer = make_trainer(base, tokenizer, rows, watched, lora, settings, run, log, parent)
             trainer.add_callback(make_reporter(list(watched), settings, log, say, progress))
             trainer.train_from(last)
     return _best(run, decisive)
@@ -93,8 +96,9 @@ def make_trainer(
     settings: TrainingConfig,
     run: Run,
     log: RunLog | None = None,
+    parent: Path | None = None,
 ) -> Any:
-    """TRL's trainer over rows that are tokenised already."""
+    """TRL's trainer over rows that are tokenised already; with the weights of `parent` where there is one."""
     import torch
     from transformers.trainer_callback import PrinterCallback
     from trl import SFTConfig
@@ -135,15 +139,24 @@ def make_trainer(
     trainer = RunTrainer(
         decisive=next(iter(watched)),
         run_log=log,
-        model=model,
+        model=with_parent(model, parent, settings) if parent else model,
         args=arguments,
         train_dataset=_as_dataset(rows),
         eval_dataset={name: _as_dataset(part) for name, part in watched.items()},
         processing_class=tokenizer,
-        peft_config=lora,
+        peft_config=None if parent else lora,
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
+
+
+def with_parent(model: Any, parent: Path, settings: TrainingConfig) -> Any:
+    """The base model with an adapter's weights, ready to be trained further; dropout is that of the settings."""
+    from peft import PeftConfig, PeftModel
+
+    lora = PeftConfig.from_pretrained(str(parent))
+    lora.lora_dropout = settings.dropout
+    return PeftModel.from_pretrained(model, str(parent), config=lora, is_trainable=True)
 
 
 def _score_answers_only() -> None:

@@ -49,9 +49,13 @@ def make_references(
 
 
 def answer_greedily(
-    model: Any, prompts: Sequence[list[int]], end_tokens: frozenset[int], pad_token: int
+    model: Any,
+    prompts: Sequence[list[int]],
+    end_tokens: frozenset[int],
+    pad_token: int,
+    max_tokens: int = MAX_TOKENS,
 ) -> list[list[int]]:
-    """The likeliest next tokens for each prompt, up to `MAX_TOKENS` or the end of the turn, which is included."""
+    """The likeliest next tokens for each prompt, up to `max_tokens` or the end of the turn, which is included."""
     import torch
     from transformers import GenerationConfig
 
@@ -60,7 +64,7 @@ def answer_greedily(
     ids = torch.tensor([[pad_token] * (longest - len(prompt)) + prompt for prompt in prompts], device=model.device)
     mask = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts], device=model.device)
     greedy = GenerationConfig(
-        do_sample=False, max_new_tokens=MAX_TOKENS, eos_token_id=sorted(end_tokens), pad_token_id=pad_token
+        do_sample=False, max_new_tokens=max_tokens, eos_token_id=sorted(end_tokens), pad_token_id=pad_token
     )
     with torch.inference_mode():
         answers = model.generate(input_ids=ids, attention_mask=mask, generation_config=greedy)[:, longest:]

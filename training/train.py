@@ -1,7 +1,7 @@
 """A dataset in, a published adapter out."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final, get_args
 
 from tandem.adapters import Adapter, AdapterCard, Kind
@@ -10,8 +10,8 @@ from tandem.prompt import PROMPT_HASH
 from tandem.settings import Config
 from tandem.workspace import Workspace
 from training.base import Base, find_base
+from training.continuing import Mixed, Parent, find_parent, mix
 from training.dataset import Dataset, read_dataset
-from training.examples import Example
 from training.overfitting import overfit_alarm
 from training.preflight import estimate_memory, free_memory, require_memory
 from training.prepare import examples_source, open_index
@@ -22,7 +22,7 @@ from training.runs import open_run, run_key
 from training.servable import check_servable
 from training.tasks import task_rules
 from training.tokens import ChatTokens
-from training.watching import Watched, at_most, watch_closed_book, watch_reading, watch_task
+from training.watching import watch
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 OVERRIDES: Final = {kind.replace("-", "_") for kind in KINDS}
@@ -46,6 +46,12 @@ class Material:
     """The first decides when to stop."""
     snapshot: int | None
     """The index's snapshot that reading rows were made from."""
+    parent: Parent | None = None
+    """What training goes on from."""
+    mixed: Mixed | None = None
+    """What is new to the parent, and what of its own is seen again."""
+    remembered: dict[str, list[Row]] = field(default_factory=dict)
+    """The parent's own validation rows, for the forgetting check."""
 
 
 def train(
@@ -57,8 +63,12 @@ def train(
     say: Say,
     progress: Progress,
     resume: bool = False,
+    parent_version: str | None = None,
 ) -> Adapter:
     """Train one adapter of a domain on a prepared dataset (the newest without a name) and publish it.
+
+    With `parent_version` it begins with that adapter's weights, sees a share of its data again (`training.replay`), and
+    is held against it on the parent's own validation rows.
 
     Goes on where the same training was killed; `resume` refuses to begin anew. Raises UserError for what is missing,
     cannot be served or does not fit into memory, before anything long begins.
@@ -67,16 +77,19 @@ def train(
     config = config.model_copy(update={"training": config.training.for_kind(kind)})
     dataset = find_dataset(config, workspace, domain, dataset_name)
     rules = task_rules(config.domain(domain))
-    labels = rules.labels_of([*dataset.split.train, *dataset.split.validation, *dataset.split.test])
+    own_labels = rules.labels_of([*dataset.split.train, *dataset.split.validation, *dataset.split.test])
     if kind == "reading":
         require_reader(config, domain)
         require_index(workspace, domain)
+    from training.forgetting import check_forgetting, forgetting_lines, forgetting_values
     from training.lora import fit, lora_config
     from training.publishing import package_versions, publish_run
 
     lora = lora_config(config.training)
     check_servable(lora)
-    material = gather(config, workspace, domain, kind, dataset, say, progress)
+    parent = find_parent(config, workspace, domain, kind, parent_version, dataset, lora) if parent_version else None
+    labels = rules.labels or tuple(sorted({*own_labels, *(parent.adapter.card.labels if parent else ())}))
+    material = gather(config, workspace, domain, kind, dataset, say, progress, parent)
     settings = config.training
     say(f"training on {len(material.train)} rows of {_longest(material.train)} tokens at most")
     estimate = estimate_memory(material.base.folder, [*material.train, *_all(material.watched)], settings)
@@ -101,8 +114,18 @@ def train(
             say,
             progress,
             logs,
+            parent.adapter.folder if parent else None,
         )
         alarm = overfit_alarm(fitted.history, next(iter(material.watched)))
+        forgotten = {}
+        if parent:
+            say(f"asking {parent.adapter.name} and the new adapter what the parent was validated on")
+            before, after = parent.adapter.folder, fitted.folder
+            forgotten = check_forgetting(
+                material.base, material.tokenizer, before, after, material.remembered, settings.seed
+            )
+            for line in forgetting_lines(forgotten):
+                say(line)
         references = choose(_all(material.watched), material.train, settings.seed)
         card = AdapterCard(
             domain=domain,
@@ -111,12 +134,14 @@ def train(
             base_digest=material.base.digest,
             dataset_digest=dataset.digest,
             prompt_hash=PROMPT_HASH,
-            documents=shown_documents([*material.train, *references]),
-            licences=tuple(sorted(dataset.report.get("licences") or ())),
+            documents=shown_documents([*material.train, *references], parent),
+            parent=parent.adapter.version if parent else None,
+            licences=licences(dataset, parent),
             hyperparameters=hyperparameters(config, kind, material, fitted.steps),
             seed=settings.seed,
             packages=package_versions(),
             losses=fitted.losses,
+            forgetting=forgetting_values(forgotten),
             created=run.when("fitted"),
             run=str(logs.relative_to(workspace.home)),
             warnings=(alarm,) if alarm else (),
@@ -170,42 +195,57 @@ def require_index(workspace: Workspace, domain: str) -> None:
 
 
 def gather(
-    config: Config, workspace: Workspace, domain: str, kind: Kind, dataset: Dataset, say: Say, progress: Progress
+    config: Config,
+    workspace: Workspace,
+    domain: str,
+    kind: Kind,
+    dataset: Dataset,
+    say: Say,
+    progress: Progress,
+    parent: Parent | None = None,
 ) -> Material:
     """Make the rows of all parts, and say what could not be used."""
-    base = find_base(config.base_model)
+    base = parent.base if parent else find_base(config.base_model)
     tokenizer = base.load_tokenizer()
     maker = RowMaker(config, domain, ChatTokens(tokenizer, base.end_tokens(tokenizer)), base.context_tokens)
     settings = config.training
-    train_part, validation_part = at_most(dataset.split.train, settings.wordings), dataset.split.validation
+    mixed = mix(parent, dataset, settings.replay, settings.seed) if parent else None
+    task = config.domain(domain).task
+    watched = watch(kind, task, mixed.new if mixed else dataset.split, settings)
+    parts = {"train": watched.train, **watched.watched}
+    if parent and mixed:
+        _say_mixed(mixed, say)
+        parts |= {"replay": mixed.replayed, **{f"parent_{name}": part for name, part in parent.watched.watched.items()}}
     snapshot = None
-    if config.domain(domain).task != "answers":
-        watch = watch_task(train_part, validation_part)
-        made = _make(maker.closed_book, watch)
-    elif kind == "closed-book":
-        watch = watch_closed_book(train_part, validation_part, settings.validation_share, settings.seed)
-        made = _make(maker.closed_book, watch)
+    if kind == "closed-book":
+        made = {name: maker.closed_book(part) for name, part in parts.items()}
     else:
-        watch = watch_reading(train_part, validation_part)
         with open_index(config, workspace, domain) as index:
             assert index is not None, "require_index was asked"
             snapshot = index.snapshot
-            made = _make(lambda examples: maker.reading(examples, index, progress), watch)
+            made = {name: maker.reading(part, index, progress) for name, part in parts.items()}
     for part, rows in made.items():
         _say_left_out(part, rows, say)
     return Material(
         dataset,
         base,
         tokenizer,
-        require_rows(made["train"], "training", domain),
-        {name: require_rows(made[name], name.replace("_", " "), domain) for name in watch.watched},
+        require_rows(made["train"], "training", domain) + (made["replay"].rows if mixed else []),
+        {name: require_rows(made[name], name.replace("_", " "), domain) for name in watched.watched},
         snapshot,
+        parent,
+        mixed,
+        {
+            name: require_rows(made[f"parent_{name}"], f"the parent's {name.replace('_', ' ')}", domain)
+            for name in (parent.watched.watched if parent else ())
+        },
     )
 
 
 def describe(config: Config, kind: Kind, material: Material) -> dict[str, Any]:
     """What decides the outcome of a run; another value anywhere is another run."""
-    return {
+    going_on = {"parent": material.parent.adapter.version} if material.parent else {}
+    return going_on | {
         "kind": kind,
         "dataset": material.dataset.digest,
         "base": [material.base.reference, material.base.digest],
@@ -223,18 +263,31 @@ def hyperparameters(config: Config, kind: Kind, material: Material, steps: int) 
         "rows": len(material.train),
         "watched": {name: len(rows) for name, rows in material.watched.items()},
     }
+    if material.mixed:
+        found["parent_rows"] = material.mixed.described(config.training.replay)
     if kind == "reading":
         found |= {"snapshot": material.snapshot, "retrieval": config.retrieval.model_dump()}
     return found
 
 
-def shown_documents(rows: Sequence[Row]) -> tuple[str, ...]:
-    """Ids of all documents that rows name or show."""
-    return tuple(sorted({document for row in rows for document in row.documents}))
+def shown_documents(rows: Sequence[Row], parent: Parent | None = None) -> tuple[str, ...]:
+    """Ids of all documents that rows name or show, and of those whose traces the parent's weights bring along."""
+    before = parent.adapter.card.documents if parent else ()
+    return tuple(sorted({document for row in rows for document in row.documents} | set(before)))
 
 
-def _make(make: Callable[[Sequence[Example]], Rows], watch: Watched) -> dict[str, Rows]:
-    return {"train": make(watch.train), **{name: make(part) for name, part in watch.watched.items()}}
+def licences(dataset: Dataset, parent: Parent | None) -> tuple[str, ...]:
+    """Of the examples, the parent's among them."""
+    before = parent.adapter.card.licences if parent else ()
+    return tuple(sorted({*(dataset.report.get("licences") or ()), *before}))
+
+
+def _say_mixed(mixed: Mixed, say: Say) -> None:
+    say(f"{len(mixed.replayed)} of the parent's training examples are seen again (`training.replay`)")
+    if mixed.withheld:
+        say(f"left out of training: {len(mixed.withheld)} that the parent is validated on{_few(mixed.withheld)}")
+    if mixed.known:
+        say(f"left out of validation: {len(mixed.known)} that the parent was trained on{_few(mixed.known)}")
 
 
 def _say_left_out(part: str, rows: Rows, say: Say) -> None:

@@ -10,8 +10,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tandem.adapters import Kind
+from tandem.settings import Task, TrainingConfig
 from training.cleaning import normalise
 from training.examples import Example
+from training.splitting import Split
 
 UNSEEN_DOCUMENTS = "unseen_documents"
 OTHER_WORDINGS = "other_wordings"
@@ -30,6 +33,16 @@ class Watched:
     def decisive(self) -> str:
         """The name of the examples whose loss decides."""
         return next(iter(self.watched))
+
+
+def watch(kind: Kind, task: Task, parts: Split, settings: TrainingConfig) -> Watched:
+    """What is trained on and watched of a dataset, for a kind of adapter and a domain's task."""
+    train = at_most(parts.train, settings.wordings)
+    if task != "answers":
+        return watch_task(train, parts.validation)
+    if kind == "reading":
+        return watch_reading(train, parts.validation)
+    return watch_closed_book(train, parts.validation, settings.validation_share, settings.seed)
 
 
 def watch_reading(train: Sequence[Example], validation: Sequence[Example]) -> Watched:

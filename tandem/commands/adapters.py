@@ -154,7 +154,8 @@ def _line(adapter: Adapter, pointers: "Mapping[str, Pointer]") -> str:
     answers_for = [variant for variant, pointer in pointers.items() if pointer.version == adapter.version]
     live = f"  answers for {' and '.join(answers_for)}" if answers_for else ""
     documents = f"{len(adapter.card.documents)} documents"
-    return f"{adapter.version}  {adapter.card.kind:12}{adapter.card.created or 'no date':27}{documents}{live}"
+    parent = f"  goes on from {adapter.card.parent}" if adapter.card.parent else ""
+    return f"{adapter.version}  {adapter.card.kind:12}{adapter.card.created or 'no date':27}{documents}{parent}{live}"
 
 
 def _shown(value: Any) -> str:

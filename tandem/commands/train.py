@@ -29,6 +29,10 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Only go on with a run that was interrupted; refuse to begin one.")
     ] = False,
+    parent: Annotated[
+        str | None,
+        typer.Option("--parent", metavar="VERSION", help="Go on from this adapter's weights, on a dataset new to it."),
+    ] = None,
     config: ConfigOption = DEFAULT_CONFIG,
     home: HomeOption = DEFAULT_HOME,
     json: JsonOption = False,
@@ -45,7 +49,7 @@ def train(
     if not json:
         print(f"{domain}: a {kind} adapter", flush=True)
     with progress_bar(f"Training {domain}", quiet=json) as progress:
-        adapter = train_adapter(settings, workspace, domain, kind, dataset, say, progress, resume)
+        adapter = train_adapter(settings, workspace, domain, kind, dataset, say, progress, resume, parent)
     losses = ", ".join(f"{name.replace('_', ' ')} {loss:.4f}" for name, loss in adapter.card.losses.items())
     if json:
         print_json(

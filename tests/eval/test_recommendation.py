@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from eval.judge import compare_all
 from eval.plan import CANDIDATES, COSTS
 from eval.recommendation import Comparison, Recommendation, recommend, show_p, show_points
-from eval.statistics import estimate
+from tandem.statistics import estimate
 
 
 def judge(success: dict[str, list[float]]) -> Recommendation:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from eval.statistics import (
+from tandem.statistics import (
     SEED,
     Array,
     can_differ,
