@@ -62,6 +62,7 @@ def train(
     dataset_name: str | None,
     say: Say,
     progress: Progress,
+    *,
     resume: bool = False,
     parent_version: str | None = None,
 ) -> Adapter:

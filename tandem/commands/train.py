@@ -49,7 +49,9 @@ def train(
     if not json:
         print(f"{domain}: a {kind} adapter", flush=True)
     with progress_bar(f"Training {domain}", quiet=json) as progress:
-        adapter = train_adapter(settings, workspace, domain, kind, dataset, say, progress, resume, parent)
+        adapter = train_adapter(
+            settings, workspace, domain, kind, dataset, say, progress, resume=resume, parent_version=parent
+        )
     losses = ", ".join(f"{name.replace('_', ' ')} {loss:.4f}" for name, loss in adapter.card.losses.items())
     if json:
         print_json(

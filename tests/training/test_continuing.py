@@ -94,7 +94,9 @@ def said() -> list[str]:
 @pytest.fixture(scope="module")
 def child(toasters: Config, workspace: Workspace, parent: Adapter, dataset: Dataset, said: list[str]) -> Adapter:
     """A version that went on from the parent with the toasters and half of the kettles."""
-    return train(toasters, workspace, "shop", "closed-book", dataset.name, said.append, silent, parent.version)
+    return train(
+        toasters, workspace, "shop", "closed-book", dataset.name, said.append, silent, parent_version=parent.version
+    )
 
 
 def test_a_new_version_names_its_parent_and_the_parent_stays_as_it_was(

@@ -148,7 +148,7 @@ def test_a_run_that_cannot_fit_or_has_nothing_to_go_on_from_does_not_begin(
     said: list[str] = []
 
     def begin(resume: bool) -> None:
-        train(config, workspace, "shop", "closed-book", None, said.append, lambda *_: None, resume)
+        train(config, workspace, "shop", "closed-book", None, said.append, lambda *_: None, resume=resume)
 
     with pytest.raises(NotFound, match="leave out --resume") as raised:
         begin(resume=True)
