@@ -91,13 +91,15 @@ def _section(title: str, lines: list[str]) -> str:
 
 
 def _table(first: str, second: str, values: Mapping[str, Any]) -> list[str]:
-    rows = [f"| {_cell(name.replace('_', ' '))} | {_cell(value)} |" for name, value in values.items()]
+    # In the order of `card.json`, so that the page is the same when it is made from the file.
+    order = sorted(values) if first else list(values)
+    rows = [f"| {_cell(name.replace('_', ' '))} | {_cell(values[name])} |" for name in order]
     return [f"| {first} | {second} |", "| --- | --- |", *rows] if rows else []
 
 
 def _cell(value: Any) -> str:
     if isinstance(value, Mapping):
-        return ", ".join(f"{_cell(name)} {_cell(one)}" for name, one in value.items())
+        return ", ".join(f"{_cell(name)} {_cell(one)}" for name, one in sorted(value.items()))
     if isinstance(value, list | tuple):
         return ", ".join(map(_cell, value))
     return _line(f"{value:.4g}" if isinstance(value, float) else str(value)).replace("|", "\\|")
