@@ -13,13 +13,15 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from tandem.errors import Conflict, NotFound, UserError
 from tandem.files import sync_folder, write_atomic
 from tandem.names import validate_name
-from tandem.settings import Task
 from tandem.workspace import Workspace
+
+if TYPE_CHECKING:
+    from tandem.settings import Task
 
 WEIGHTS: Final = "adapter_model.safetensors"
 SETTINGS: Final = "adapter_config.json"
@@ -64,7 +66,7 @@ class AdapterCard:
     """Folder inside the workspace with the run's numbers (`metrics.jsonl`, `tensorboard/`) and its report."""
     warnings: tuple[str, ...] = ()
     """What the run was warned of, such as that it learned its rows by heart."""
-    task: Task = "answers"
+    task: "Task" = "answers"
     labels: tuple[str, ...] = ()
     """The answers that it may give, of classification."""
     json_schema: Mapping[str, Any] | None = None

@@ -185,7 +185,7 @@ def test_a_task_that_contradicts_its_settings_is_refused_by_name(
 def test_a_test_share_is_taken_off_before_validation() -> None:
     examples = [example(f"e{n}", answer="ab"[n % 2]) for n in range(100)]
     settings = TrainingConfig(test_share=0.3, validation_share=0.2)
-    parts = TaskRules("classification").split(examples, settings)
+    parts = TaskRules("classification").split(examples, settings, {})
     assert [len(part) for part in (parts.train, parts.validation, parts.test)] == [50, 20, 30]
-    parts = TaskRules("translation").split(examples, settings)
+    parts = TaskRules("translation").split(examples, settings, {})
     assert [len(part) for part in (parts.train, parts.validation, parts.test)] == [50, 20, 30]
