@@ -135,8 +135,9 @@ def wrong_settings(settings: dict[str, Any], max_rank: int) -> Iterator[str]:
         yield f"this PEFT does not know its setting {strange[0]}"
     rank = settings.get("r")
     pattern = settings.get("rank_pattern") or {}
-    ranks = [rank, *pattern.values()] if isinstance(pattern, dict) else [None]
-    if not all(isinstance(one, int) and not isinstance(one, bool) and one > 0 for one in ranks):
+    found = [rank, *pattern.values()] if isinstance(pattern, dict) else []
+    ranks = [one for one in found if isinstance(one, int) and not isinstance(one, bool) and one > 0]
+    if not ranks or len(ranks) < len(found):
         yield "its rank is no positive number"
         return
     try:
