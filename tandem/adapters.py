@@ -71,6 +71,10 @@ class AdapterCard:
     """The answers that it may give, of classification."""
     json_schema: Mapping[str, Any] | None = None
     """What its answers keep, of extraction."""
+    imported: Mapping[str, str] = field(default_factory=dict)
+    """Of an adapter that was not trained here: the SHA-256 of each file as it came. Empty for those trained here."""
+    unknown: tuple[str, ...] = ()
+    """What nobody here can tell of an imported adapter."""
 
     def to_json(self) -> bytes:
         return json.dumps(asdict(self), ensure_ascii=False, indent=2, sort_keys=True).encode() + b"\n"
@@ -136,7 +140,7 @@ def read_adapter(workspace: Workspace, domain: str, version: str) -> Adapter:
     folder = adapter_folder(workspace, domain, version)
     try:
         values = json.loads((folder / CARD).read_bytes())
-        listed = {name: tuple(values.get(name, ())) for name in ("licences", "warnings", "labels")}
+        listed = {name: tuple(values.get(name, ())) for name in ("licences", "warnings", "labels", "unknown")}
         card = AdapterCard(**{**values, "documents": tuple(values["documents"]), **listed})
     except FileNotFoundError:
         raise NotFound(

@@ -116,6 +116,8 @@ def find_parent(
 def wrong_origin(adapter: Adapter, kind: Kind, task: Task, base: Base, dataset: Dataset) -> list[str]:
     """What does not fit in the parent's card."""
     card, problems = adapter.card, []
+    if card.imported:
+        problems.append("it was imported, and nobody can tell what it would forget: train one without --parent")
     if card.kind != kind:
         problems.append(f"it is a {card.kind} adapter: train with --kind {card.kind}")
     if card.task != task:

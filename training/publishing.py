@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from tandem import __version__
-from tandem.adapters import CARD, SETTINGS, WEIGHTS, Adapter, AdapterCard, publish
+from tandem.adapters import CARD, SETTINGS, WEIGHTS, Adapter, AdapterCard, content_version, publish
 from tandem.files import write_atomic
 from tandem.workspace import Workspace
 from training.base import Base
 from training.lora import Fitted
+from training.model_card import write_model_card
 from training.references import make_references, write_references
 from training.rows import Row
 from training.runs import Run
@@ -43,11 +44,19 @@ def publish_run(
     write_atomic(staging / SETTINGS, adapter_settings(fitted.folder / SETTINGS, base))
     log = "".join(json.dumps(entry, sort_keys=True) + "\n" for entry in fitted.history)
     write_atomic(staging / LOG, log.encode())
+    return complete(workspace, staging, card, base, tokenizer, references)
+
+
+def complete(
+    workspace: Workspace, staging: Path, card: AdapterCard, base: Base, tokenizer: Any, references: Sequence[Row]
+) -> Adapter:
+    """Add to PEFT's two files the card, the reference answers and the page to read, and publish them."""
     write_atomic(staging / CARD, card.to_json())
     model = load_adapter(base, staging)
     ends = base.end_tokens(tokenizer)
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else min(ends)
     write_references(staging, make_references(model, references, ends, pad))
+    write_model_card(staging, card, content_version(staging))
     return publish(staging, workspace, card.domain)
 
 

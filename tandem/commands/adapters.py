@@ -1,6 +1,7 @@
 """`tandem adapters`: the versions of a domain's adapters, and which of them answer."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="adapters",
-    help="List a domain's adapters, and swap the one that answers.",
+    help="List, export and import a domain's adapters, and swap the one that answers.",
     rich_markup_mode=None,
 )
 
@@ -119,6 +120,59 @@ def rollback(
 ) -> None:
     """Let the version before the last swap answer again."""
     _change(domain, "rollback", {"variant": variant} | _given(expected), url, api_key, json)
+
+
+@app.command()
+def export(
+    domain: DomainArgument,
+    version: VersionArgument,
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="A new or empty folder.")],
+    merged: Annotated[
+        bool, typer.Option("--merged", help="A whole model: the base model with the adapter added to its weights.")
+    ] = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+    home: HomeOption = DEFAULT_HOME,
+    json: JsonOption = False,
+) -> None:
+    """Write an adapter, or with --merged a whole model, into a folder for others; needs no server."""
+    from training.exporting import export as export_adapter
+
+    settings, workspace = open_project(config, home)
+    settings.domain(domain)
+    adapter = read_adapter(workspace, domain, version)
+    folder = export_adapter(adapter, out, merged, settings.base_model)
+    if json:
+        print_json({"name": adapter.name, "folder": str(folder), "merged": merged})
+        return
+    what = f"{adapter.card.base_model} with {adapter.name} merged into it" if merged else adapter.name
+    print(f"{what}: {folder}")
+
+
+@app.command("import")
+def import_(
+    domain: DomainArgument,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="With PEFT's settings and safetensors.")],
+    kind: Annotated[
+        str, typer.Option("--kind", help="closed-book: it answers from memory; reading: from passages in its prompt.")
+    ],
+    config: ConfigOption = DEFAULT_CONFIG,
+    home: HomeOption = DEFAULT_HOME,
+    json: JsonOption = False,
+) -> None:
+    """Take a LoRA adapter that was trained elsewhere, after the checks of one trained here; needs no server."""
+    from training.importing import import_adapter
+
+    settings, workspace = open_project(config, home)
+    settings.domain(domain)
+    say = (lambda _line: None) if json else (lambda line: print(f"  {line}", flush=True))
+    adapter = import_adapter(settings, workspace, domain, folder, kind, say)
+    if json:
+        print_json({"name": adapter.name, "version": adapter.version, "folder": str(adapter.folder)})
+        return
+    print(f"{domain}: adapter {adapter.version}, imported")
+    for warning in adapter.card.warnings:
+        print(f"  warning: {warning}")
+    print(f"  {adapter.folder}")
 
 
 def _change(domain: str, what: str, body: dict[str, Any], url: str, api_key: str | None, as_json: bool) -> None:
