@@ -20,6 +20,7 @@ from tandem.workspace import Workspace
 from tests.training.helpers import TINY, kettle_config, kettle_documents
 from training.base import find_base
 from training.lora import MASKED, lora_config, make_trainer
+from training.model_card import README
 from training.prepare import prepare
 from training.publishing import load_adapter
 from training.references import answer_greedily, log_probabilities
@@ -63,7 +64,7 @@ def test_a_run_ends_in_a_published_adapter_with_its_card(
     verify(adapter)
     card = adapter.card
     assert read_adapter(workspace, "shop", adapter.version) == adapter
-    assert sorted(path.name for path in adapter.folder.iterdir()) == sorted([*CONTENT, "training.jsonl"])
+    assert sorted(path.name for path in adapter.folder.iterdir()) == sorted([*CONTENT, README, "training.jsonl"])
     assert (card.domain, card.kind, card.base_model, card.prompt_hash) == ("shop", "closed-book", "tiny", PROMPT_HASH)
     assert set(card.losses) == {"train", "other_wordings"}
     assert set(card.documents) <= {document.id for document in kettle_documents()}
