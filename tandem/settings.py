@@ -219,6 +219,8 @@ class TrainingConfig(Section):
     """Personal data in the examples."""
     languages: LanguageConfig = Field(default_factory=LanguageConfig)
     """Which languages are trained on."""
+    drafts: bool = True
+    """Whether drafted examples that a person accepted (`tandem data review`) are trained on beside the others."""
     stratify: bool = True
     """Whether abstentions, languages and labels are to have the same shares in validation as in training."""
     remove_leaks: list[Literal["exact", "near", "overlap"]] = Field(default_factory=list)

@@ -66,6 +66,11 @@ class Workspace:
         return self.home / "verdicts"
 
     @property
+    def drafts_folder(self) -> Path:
+        """Drafted examples and what people decided on them, one file for each domain."""
+        return self.home / "drafts"
+
+    @property
     def logs_folder(self) -> Path:
         """Logs of the engine and of commands that failed."""
         return self.home / "logs"
@@ -83,6 +88,7 @@ class Workspace:
             self.datasets_folder,
             self.adapters_folder,
             self.verdicts_folder,
+            self.drafts_folder,
             self.logs_folder,
             self.home / "indexes",
         ):

@@ -16,7 +16,10 @@ from training.pseudonyms import OURS, Masks, Pseudonyms
 
 ROUNDS: Final = 8
 """Passes over a text at most; one pass is nearly always enough, a second one shows it."""
-FIELDS: Final = ("question", "answer", "value", "licence", "source", "basis", "group")
+FIELDS: Final = (
+    *("question", "answer", "value", "licence", "source", "basis", "group"),
+    *("evidence", "reviewed_by"),
+)
 
 _TOKEN: Final = re.compile(r"\w+")
 _SAME_LOOKING: Final = re.compile(r"\s+")

@@ -25,7 +25,8 @@ PARTS: Final = ("train", "validation")
 TEST: Final = "test.parquet"
 QUESTIONS: Final = "questions.jsonl"
 REPORT: Final = "report.json"
-LATER_KEYS: Final = ("source", "basis", "group")
+LATER_KEYS: Final = ("source", "basis", "group", "evidence", "reviewed_by", "reviewed_at")
+SYNTHETIC: Final = "synthetic"
 DIGEST_PATTERN: Final = re.compile(r"[0-9a-f]{12}")
 
 
@@ -57,7 +58,8 @@ def content_digest(domain: str, parts: Split, seed: int) -> str:
 
 
 def _counted(example: Example) -> dict[str, Any]:
-    return {key: value for key, value in asdict(example).items() if value is not None or key not in LATER_KEYS}
+    later = (*LATER_KEYS, SYNTHETIC)
+    return {key: value for key, value in asdict(example).items() if key not in later or value not in (None, False)}
 
 
 def publish_dataset(
@@ -172,7 +174,7 @@ def _write_parquet(path: Path, examples: Sequence[Example]) -> None:
 
     text = pyarrow.string()
     columns = [(name, text) for name in ("id", "question", "answer", "value", "licence", *LATER_KEYS)]
-    schema = pyarrow.schema([*columns, ("documents", pyarrow.list_(text))])
+    schema = pyarrow.schema([*columns, (SYNTHETIC, pyarrow.bool_()), ("documents", pyarrow.list_(text))])
     rows = [{**asdict(example), "documents": list(example.documents)} for example in examples]
     sink = pyarrow.BufferOutputStream()
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows, schema), sink)

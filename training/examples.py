@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Generic, TypeVar
+from types import MappingProxyType
+from typing import Annotated, Any, Final, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StrictStr, ValidationError
 
@@ -41,6 +42,14 @@ class Example:
     """Why it may be trained on, such as consent, contract or own work."""
     group: str | None = None
     """What it belongs to besides its documents: a split keeps a group together."""
+    synthetic: bool = False
+    """Whether a program drafted it; a person has accepted it then."""
+    evidence: str | None = None
+    """What a synthetic example rests on, verbatim from one of its documents."""
+    reviewed_by: str | None = None
+    """Who accepted it."""
+    reviewed_at: str | None = None
+    """When, in ISO 8601."""
 
     @property
     def abstains(self) -> bool:
@@ -49,6 +58,8 @@ class Example:
 
 
 Check = Callable[[Example], list[str]]
+
+NO_PLACES: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -73,6 +84,10 @@ class ExampleLine(BaseModel):
     source: Text | None = None
     basis: Text | None = None
     group: Text | None = None
+    synthetic: bool = False
+    evidence: Text | None = None
+    reviewed_by: Text | None = None
+    reviewed_at: Text | None = None
 
 
 class QuestionLine(BaseModel):
@@ -193,7 +208,7 @@ class _Reader:
         if found:
             example = Example(**{**found.model_dump(), "documents": tuple(dict.fromkeys(found.documents))})
             self.examples.append(example)
-            wrong_texts = [*_contradictions(example, turned.places), *self._check_further(example)]
+            wrong_texts = [*contradictions(example, turned.places), *self._check_further(example)]
             self.problems += [Problem(number, message) for message in wrong_texts]
             if example.id in self._first:
                 earlier = f"{self.unit} {self._first[example.id]}"
@@ -224,8 +239,8 @@ def read_questions(path: Path) -> list[Question]:
     return questions
 
 
-def _contradictions(example: Example, places: Mapping[str, str]) -> list[str]:
-    """What the keys of one example say against each other."""
+def contradictions(example: Example, places: Mapping[str, str] = NO_PLACES) -> list[str]:
+    """What the keys of one example say against each other; `places` has the user's names of them."""
     problems = []
     answer = places.get("answer", "answer")
     if find_markers(example.answer):
@@ -236,6 +251,8 @@ def _contradictions(example: Example, places: Mapping[str, str]) -> list[str]:
         problems.append(f"an answer that abstains has to read {ABSTENTION!r}, and this one is {example.answer!r}")
     if example.abstains and example.value is not None:
         problems.append(f"`{answer}` is {ABSTENTION!r}, and yet there is a `value`; leave out one of them")
+    if example.synthetic and not example.reviewed_by:
+        problems.append("`synthetic` is true, and `reviewed_by` is missing: a person has to have accepted it")
     return problems
 
 

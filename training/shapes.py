@@ -18,7 +18,10 @@ NAMES: Final = {
     LABELLED: {"text": "question", "label": "answer"},
 }
 """Shape → what its columns are called in an example."""
-OTHER_KEYS: Final = ("id", "documents", "value", "licence", "source", "basis", "group")
+OTHER_KEYS: Final = (
+    *("id", "documents", "value", "licence", "source", "basis", "group"),
+    *("synthetic", "evidence", "reviewed_by", "reviewed_at"),
+)
 """What a row of any shape may have besides."""
 
 NOT_CLASSIFICATION: Final = (

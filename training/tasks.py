@@ -11,7 +11,7 @@ from tandem.json_schema import as_answer, read_schema, violations
 from tandem.settings import DomainConfig, Task, TrainingConfig
 from training.cleaning import tidy_text
 from training.examples import Example
-from training.splitting import Split, split
+from training.splitting import Split, connected, split
 from training.strata import strata
 from training.stratified import stratified
 
@@ -51,8 +51,17 @@ class TaskRules:
 
         if self.task == "answers" or not settings.test_share:
             return divide(examples, settings.validation_share)
-        first = divide(examples, settings.test_share)
-        rest = divide(first.train, settings.validation_share / (1 - settings.test_share))
+        written, with_synthetic = without_synthetic(examples)
+        if not written:
+            raise UserError(
+                "The test part takes no example that a program drafted, or that hangs together with one, and there is "
+                "no other: add examples that people wrote, or set `training.test_share` to 0.",
+                code="cannot_split",
+            )
+        first = divide(written, settings.test_share)
+        order = {example.id: place for place, example in enumerate(examples)}
+        others = sorted([*first.train, *with_synthetic], key=lambda example: order[example.id])
+        rest = divide(others, settings.validation_share / (1 - settings.test_share))
         return replace(rest, test=first.validation)
 
     def labels_of(self, examples: Sequence[Example]) -> tuple[str, ...]:
@@ -84,6 +93,13 @@ def task_rules(settings: DomainConfig) -> TaskRules:
     """The rules of a domain; ConfigError where its schema cannot be used."""
     schema = read_schema(settings.json_schema) if settings.json_schema else None
     return TaskRules(settings.task, tuple(tidy_text(label) for label in settings.labels), schema)
+
+
+def without_synthetic(examples: Sequence[Example]) -> tuple[list[Example], list[Example]]:
+    """The examples that a test part may be made of, and the others: drafts, and what hangs together with one."""
+    groups = [[examples[position] for position in group] for group in connected(examples)]
+    drafted = {e.id for group in groups if any(member.synthetic for member in group) for e in group}
+    return [e for e in examples if e.id not in drafted], [e for e in examples if e.id in drafted]
 
 
 def task_account(rules: TaskRules, parts: Split) -> dict[str, Any]:
