@@ -3,8 +3,8 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Generic, TypeVar
@@ -107,6 +107,17 @@ class Read:
     shape: str
     unused_system_turns: int
     """Rows of chat whose system turn, the same in all of them, is not trained on."""
+    left: int = 0
+    """Rows that were read and left before they were examples; the caller has listed each."""
+
+    @property
+    def count(self) -> int:
+        """Everything that was read."""
+        return len(self.examples) + self.left
+
+    def with_further(self, examples: Sequence[Example], count: int) -> "Read":
+        """This and examples from elsewhere, of `count` that were read there."""
+        return replace(self, examples=[*self.examples, *examples], left=self.left + count - len(examples))
 
 
 def read_examples(source: Path | str) -> list[Example]:

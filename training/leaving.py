@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+OUTDATED: Final = "outdated_drafts"
 EMPTY: Final = "empty"
 PERSONAL: Final = "personal_data"
 PERMISSION: Final = "without_permission"
@@ -13,7 +14,7 @@ CONTRADICTION: Final = "contradictions"
 NEAR: Final = "near_duplicates"
 LEAKED: Final = "leaked"
 
-STEPS: Final = (EMPTY, PERSONAL, PERMISSION, LANGUAGE, EXACT, CONTRADICTION, NEAR, LEAKED)
+STEPS: Final = (OUTDATED, EMPTY, PERSONAL, PERMISSION, LANGUAGE, EXACT, CONTRADICTION, NEAR, LEAKED)
 """In the order in which they are taken."""
 
 REASONS: Final = {

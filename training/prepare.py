@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from tandem.adapters import file_digest
 from tandem.errors import ConfigError, NotFound
@@ -18,14 +18,20 @@ from training.checks import leaks, stale
 from training.choosing import choose, discipline, nothing_left, private_leaving
 from training.cleaning import Tidied, tidy
 from training.dataset import Dataset, publish_dataset
+from training.drafts.accepted import AcceptedDrafts, accepted_drafts, synthetic_account, synthetic_lines
+from training.drafts.store import read_drafts
 from training.examples import Example, Read, read_questions, read_source
 from training.leaving import EMPTY, STEPS, Leaving, leaving
 from training.report import discipline_lines, discipline_sections, render_report
+from training.shapes import QUESTION
 from training.splitting import Split
-from training.tasks import task_account, task_lines, task_rules
+from training.tasks import TaskRules, task_account, task_lines, task_rules
 
 if TYPE_CHECKING:
     from retrieval.index import Index
+
+DRAFTS_ALONE: Final = "the accepted drafts"
+"""What a report names as the source where there is no file of examples."""
 
 
 def prepare(config: Config, workspace: Workspace, domain: str) -> Dataset:
@@ -34,19 +40,21 @@ def prepare(config: Config, workspace: Workspace, domain: str) -> Dataset:
     Raises ConfigError where no examples are configured, and UserError for what is wrong with them, by file and line.
     """
     settings = config.domain(domain)
-    source = examples_source(settings, config, domain)
     rules = task_rules(settings)
-    read = read_source(source, settings.task, rules.problems)
+    source, read, drafted = gather(config, workspace, domain, rules)
     tidied = tidy([rules.written(example) for example in read.examples], config.training.cleaning)
     questions = read_questions(settings.questions) if settings.questions else None
     private, questions = without_personal_data(tidied.examples, questions, config.training.anonymise)
     chosen = choose(private.examples if private else tidied.examples, questions, config, domain)
     kept = chosen.kept
-    left = [*leaving(EMPTY, tidied.empty), *(private_leaving(private) if private else ()), *chosen.left]
+    left = [*drafted.left, *leaving(EMPTY, tidied.empty), *(private_leaving(private) if private else ()), *chosen.left]
     if not kept:
         raise nothing_left(source, left)
     parts = rules.split(kept, config.training, chosen.languages)
     report = describe(source, read, config.training.cleaning, tidied, kept, left, parts)
+    synthetic = synthetic_account(kept, parts, drafted)
+    if synthetic:
+        report["synthetic"] = synthetic
     if settings.task != "answers":
         report["task"] = task_account(rules, parts)
     with indexed_documents(config, workspace, domain) as indexed:
@@ -66,6 +74,31 @@ def prepare(config: Config, workspace: Workspace, domain: str) -> Dataset:
         report_markdown(domain, report),
         render_report,
     )
+
+
+def gather(
+    config: Config, workspace: Workspace, domain: str, rules: TaskRules
+) -> tuple[Path | str, Read, AcceptedDrafts]:
+    """Where the examples come from, all of them as they were read, and the accepted drafts that are among them.
+
+    Those that people wrote come first: of two that say the same theirs stays. Raises ConfigError where there is
+    neither a source nor an accepted draft.
+    """
+    settings = config.domain(domain)
+    drafted = AcceptedDrafts()
+    if config.training.drafts and settings.task == "answers":
+        drafts = read_drafts(workspace, domain)
+        if any(draft.state == "accepted" for draft in drafts):
+            with indexed_documents(config, workspace, domain) as indexed:
+                drafted = accepted_drafts(drafts, indexed.text_of if indexed else None)
+        else:
+            drafted = accepted_drafts(drafts, None)
+    if settings.examples is None and drafted.accepted:
+        return DRAFTS_ALONE, Read([], QUESTION, 0).with_further(drafted.examples, drafted.accepted), drafted
+    source = examples_source(settings, config, domain)
+    read = read_source(source, settings.task, rules.problems)
+    drafted.refuse_names_of(read.examples, source)
+    return source, read.with_further(drafted.examples, drafted.accepted), drafted
 
 
 def examples_source(settings: DomainConfig, config: Config, domain: str) -> Path | str:
@@ -135,7 +168,7 @@ def describe(
         "shape": read.shape,
         "unused_system_turns": read.unused_system_turns,
         "counts": {
-            "read": len(read.examples),
+            "read": read.count,
             "kept": len(kept),
             "train": len(parts.train),
             "validation": len(parts.validation),
@@ -176,6 +209,8 @@ def summary(report: Mapping[str, Any]) -> list[str]:
         lines.append("leakage: not checked, the domain has no questions")
     else:
         lines.append(f"leakage: {len(report['leaks'])} examples with a question of the evaluation")
+    if "synthetic" in report:
+        lines += synthetic_lines(report["synthetic"])
     if "anonymised" in report:
         lines += account_lines(report["anonymised"])
     if "task" in report:

@@ -15,6 +15,7 @@ LISTED: Final = 50
 """Rows of a list on the page, of each step; report.json has all of them."""
 
 STEP_NAMES: Final = {
+    "outdated_drafts": "a draft whose document changed",
     "empty": "empty after cleaning",
     "personal_data": "untrue without its personal data",
     "without_permission": "without permission",

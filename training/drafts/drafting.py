@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from retrieval.documents import clean_text
 from tandem.errors import ConfigError, NotFound, UserError
@@ -34,6 +34,7 @@ PIECES_AT_ONCE: Final = 8
 VALUE: Final = "{value}"
 
 Progress = Callable[[str, int, int], None]
+Item = TypeVar("Item")
 Offered = tuple[Source, Proposal | Unusable]
 
 
@@ -149,9 +150,7 @@ class _Drafting:
         for source in self.sources:
             places = [d.start for d in self._known if d.document == source.document and d.made_by.startswith("model:")]
             found[source.document] = [
-                piece
-                for piece in model.pieces(source)
-                if not any(piece.start <= place < piece.end for place in places)
+                piece for piece in model.pieces(source) if not any(piece.start <= place < piece.end for place in places)
             ]
         return found
 
@@ -283,12 +282,12 @@ def _text(metadata: Mapping[str, Any], key: str) -> str | None:
     return value.strip() or None if isinstance(value, str) else None
 
 
-def _in_turns[Item](groups: Mapping[str, Sequence[Item]]) -> list[Item]:
+def _in_turns(groups: Mapping[str, Sequence[Item]]) -> list[Item]:
     """The first of each group, then the second of each: a limit leaves something of every document."""
     longest = max((len(group) for group in groups.values()), default=0)
     return [group[turn] for turn in range(longest) for group in groups.values() if turn < len(group)]
 
 
-def _batches[Item](items: Iterator[Item], size: int) -> Iterable[list[Item]]:
+def _batches(items: Iterator[Item], size: int) -> Iterable[list[Item]]:
     while batch := list(islice(items, size)):
         yield batch

@@ -16,7 +16,9 @@ MOST_WORDS: Final = 12
 
 _QUESTION_MARKS: Final = ("?", "？", "؟")
 _SENTENCE_END: Final = re.compile(r"(?<=[.!?…])[\"'”’)\]]*[^\S\n]+(?=[\"'“„«(]?[^\W_a-zß-öø-ÿ])")
-_ABBREVIATED: Final = re.compile(r"(?:^|[\s(])(?:[^\W\d_]|[Nn]o|[Nn]r|Dr|Mr|Mrs|Ms|St|bzw|ca|etc|vs|usw|Abs|Art|Fig|p)\.$")
+_ABBREVIATED: Final = re.compile(
+    r"(?:^|[\s(])(?:[^\W\d_]|[Nn]o|[Nn]r|Dr|Mr|Mrs|Ms|St|bzw|ca|etc|vs|usw|Abs|Art|Fig|p)\.$"
+)
 _ITEM: Final = re.compile(r"\s*(?:(?:[-*+•]|\d{1,3}[.)])\s+)?")
 _FACT: Final = re.compile(
     r"(?:\*\*|__)?(?P<key>[^\W\d_][^*_:|.!?\n]{1,39}?)(?:\*\*|__)?:(?:\*\*|__)?[^\S\n]+(?P<value>[^|\n]{1,120})"

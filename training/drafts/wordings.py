@@ -36,9 +36,7 @@ class Wording:
     """Words before a colon that lead to a remark and name no property."""
 
 
-_AMOUNT: Final = (
-    r"(?:[€$£] ?)?\d+(?:[.,]\d+)*(?:[  ]?(?:%|[€$£]|°(?: ?[CF])?|[^\W\d_]+(?:[ -]?[²³]|/[^\W\d_]+)?))?"
-)
+_AMOUNT: Final = r"(?:[€$£] ?)?\d+(?:[.,]\d+)*(?:[  ]?(?:%|[€$£]|°(?: ?[CF])?|[^\W\d_]+(?:[ -]?[²³]|/[^\W\d_]+)?))?"
 _SUBJECT: Final = r"(?P<subject>[^\W_][^,;:.!?()|\n]{1,80}?)"
 _NAME: Final = r"(?P<value>[^\W\d_][^,;:.!?()|\n]{1,80}?)"
 _REST: Final = r"(?P<value>[^;:!?|\n]{3,160}?)"
@@ -74,7 +72,9 @@ WORDINGS: Final[Mapping[str, Wording]] = {
             _pattern(
                 "size", rf"is {_EN} (?P<property>long|wide|high|deep|tall|thick|old)", "How {property} is {subject}?"
             ),
-            _pattern("has", rf"has an? (?P<property>[a-z][a-z -]{{1,30}}) of {_EN}", "What {property} does {subject} have?"),
+            _pattern(
+                "has", rf"has an? (?P<property>[a-z][a-z -]{{1,30}}) of {_EN}", "What {property} does {subject} have?"
+            ),
             _pattern(
                 "by",
                 rf"(?P<be>is|was) (?P<done>designed|made|written|founded|built|invented|led|owned|run) by {_NAME}",
@@ -88,7 +88,9 @@ WORDINGS: Final[Mapping[str, Wording]] = {
             "It This That These Those They He She We You I There Here What Who If When While As Because Although But And "
             "Or So Then Please Note His Her Its Their Both One Another Such Which All Some Most Any Nothing Everything"
         ),
-        not_keys=_words("note tip warning example examples caution important remember hint see attention answer question"),
+        not_keys=_words(
+            "note tip warning example examples caution important remember hint see attention answer question"
+        ),
     ),
     "de": Wording(
         fact="Was steht in „{title}“ unter „{key}“?",
