@@ -10,7 +10,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +26,7 @@ TEST: Final = "test.parquet"
 QUESTIONS: Final = "questions.jsonl"
 REPORT: Final = "report.json"
 LATER_KEYS: Final = ("source", "basis", "group")
+COLUMNS: Final = tuple(field.name for field in fields(Example))
 DIGEST_PATTERN: Final = re.compile(r"[0-9a-f]{12}")
 
 
@@ -51,13 +52,23 @@ def content_digest(domain: str, parts: Split, seed: int) -> str:
     A key of `LATER_KEYS` counts where a row has it: datasets from before there were these keep their digests.
     """
     counted = [parts.train, parts.validation, *([parts.test] if parts.test else [])]
-    content = [domain, seed, *([_counted(example) for example in part] for part in counted)]
-    text = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    # One JSON array, written piece by piece: the text of a million examples would be larger than they are.
+    digest = hashlib.sha256(f"[{_as_json(domain)},{_as_json(seed)}".encode())
+    for part in counted:
+        digest.update(b",[")
+        for position, example in enumerate(part):
+            digest.update((b"," if position else b"") + _as_json(_counted(example)).encode())
+        digest.update(b"]")
+    digest.update(b"]")
+    return digest.hexdigest()
 
 
 def _counted(example: Example) -> dict[str, Any]:
-    return {key: value for key, value in asdict(example).items() if value is not None or key not in LATER_KEYS}
+    values = {name: getattr(example, name) for name in COLUMNS}
+    return {key: value for key, value in values.items() if value is not None or key not in LATER_KEYS}
+
+
+_as_json: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
 
 
 def publish_dataset(
@@ -93,7 +104,7 @@ def publish_dataset(
             shutil.rmtree(folder, ignore_errors=True)
             staging.rename(folder)
             sync_folder(folder.parent)
-    return read_dataset(workspace, domain, digest[:12])
+    return Dataset(domain, digest, folder, parts, report)
 
 
 def read_dataset(workspace: Workspace, domain: str, name: str | None = None) -> Dataset:
@@ -171,12 +182,14 @@ def _write_parquet(path: Path, examples: Sequence[Example]) -> None:
     import pyarrow.parquet  # type: ignore[import-untyped]
 
     text = pyarrow.string()
-    columns = [(name, text) for name in ("id", "question", "answer", "value", "licence", *LATER_KEYS)]
-    schema = pyarrow.schema([*columns, ("documents", pyarrow.list_(text))])
-    rows = [{**asdict(example), "documents": list(example.documents)} for example in examples]
+    types = {name: pyarrow.list_(text) if name == "documents" else text for name in COLUMNS}
+    columns = {
+        name: pyarrow.array((getattr(example, name) for example in examples), kind, size=len(examples))
+        for name, kind in types.items()
+    }
     sink = pyarrow.BufferOutputStream()
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows, schema), sink)
-    write_atomic(path, sink.getvalue().to_pybytes())
+    pyarrow.parquet.write_table(pyarrow.table(columns), sink)
+    write_atomic(path, memoryview(sink.getvalue()))
 
 
 def _as_question(example: Example) -> bytes:
@@ -189,6 +202,7 @@ def _read_parquet(path: Path) -> list[Example]:
     import pyarrow
     import pyarrow.parquet
 
-    # Without threads and memory maps: files of examples are small, and nothing stays open.
-    table = pyarrow.parquet.read_table(pyarrow.BufferReader(path.read_bytes()), use_threads=False)
-    return [Example(**{**row, "documents": tuple(row["documents"])}) for row in table.to_pylist()]
+    # Without threads and memory maps, so that nothing stays open.
+    file = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(path.read_bytes()))
+    batches = file.iter_batches(use_threads=False)
+    return [Example(**{**row, "documents": tuple(row["documents"])}) for batch in batches for row in batch.to_pylist()]

@@ -39,7 +39,7 @@ def balance(examples: Sequence[Example], languages: Mapping[str, str], dominance
 
 def diversity(examples: Sequence[Example], indexed: Sequence[str] | None) -> dict[str, Any]:
     """Lengths in words, first words of questions, and which of the indexed documents (None: no index) have examples."""
-    first = Counter(normalise(example.question).split()[0] for example in examples if normalise(example.question))
+    first = Counter(words[0] for example in examples if (words := normalise(example.question).split(maxsplit=1)))
     named = Counter(document for example in examples for document in example.documents)
     return {
         "lengths": {

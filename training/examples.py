@@ -21,7 +21,7 @@ Model = TypeVar("Model", bound=BaseModel)
 Text = Annotated[StrictStr, Field(pattern=r"\S")]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Example:
     """One training example; an abstention has the answer `tandem.prompt.ABSTENTION` and no value."""
 
@@ -191,7 +191,7 @@ class _Reader:
         found, wrong = _validate(wanted, Line(number, values))
         self.problems += wrong
         if found:
-            example = Example(**{**found.model_dump(), "documents": tuple(dict.fromkeys(found.documents))})
+            example = Example(**{**vars(found), "documents": tuple(dict.fromkeys(found.documents))})
             self.examples.append(example)
             wrong_texts = [*_contradictions(example, turned.places), *self._check_further(example)]
             self.problems += [Problem(number, message) for message in wrong_texts]
