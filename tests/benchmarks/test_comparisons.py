@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks import __main__ as bench
 from benchmarks import gateway as first_token
-from benchmarks import indexing, training
+from benchmarks import indexing, preparing, training
 from benchmarks.paired import Comparison, Interval, in_turns, interval, machine, report
 from retrieval.documents import Document
 from retrieval.embedder import load_embedder
@@ -145,3 +145,13 @@ def test_the_gateway_benchmark_runs_from_the_index_to_its_ratios() -> None:
     command = [sys.executable, "-m", "benchmarks", "gateway", "--json", "--repetitions", "1", "--questions", "2"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=True)
     assert len(json.loads(done.stdout)["comparisons"]) == len(first_token.VARIANTS) * len(first_token.IN_FLIGHT)
+
+
+@pytest.mark.parametrize("action", ["ours", "rival"])
+def test_the_preparing_benchmark_prepares_its_rows_in_a_process_of_its_own(action: str, tmp_path: Path) -> None:
+    preparing.write_rows(tmp_path / "rows.jsonl", 60)
+    preparing.write_rows(tmp_path / "few.jsonl", 40)
+    preparing.write_questions(tmp_path / "questions.jsonl")
+    seconds, mebibytes = preparing.in_process(action, tmp_path, preparing.BARE, questions=True)
+    assert seconds > 0
+    assert 30 < mebibytes < 4000
