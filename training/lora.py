@@ -120,7 +120,7 @@ def make_trainer(
         weight_decay=0.0,
         max_grad_norm=1.0,
         optim="adamw_torch",
-        bf16=device != "cpu" or (model.num_parameters() >= BFLOAT16_FROM and fast_bfloat16(device)),
+        bf16=takes_bfloat16(model),
         use_cpu=device == "cpu",
         dataloader_pin_memory=device != "cpu",
         gradient_checkpointing=False,
@@ -148,6 +148,14 @@ def make_trainer(
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
+
+
+def takes_bfloat16(model: Any) -> bool:
+    """Whether a base model is trained in bfloat16 on this machine."""
+    import torch
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return device != "cpu" or (model.num_parameters() >= BFLOAT16_FROM and fast_bfloat16(device))
 
 
 def with_parent(model: Any, parent: Path, settings: TrainingConfig) -> Any:

@@ -129,15 +129,17 @@ def test_indexing_and_encoding_take_the_same_passages() -> None:
     assert all(value > 0 for pair in comparison.values for value in pair)
 
 
-def test_both_trainers_train_the_same_rows(tmp_path: Path) -> None:
+def test_all_trainers_train_the_same_rows(tmp_path: Path) -> None:
     config, base = kettle_config(tmp_path, batch_size=4, rank=8, epochs=1), find_base(str(TINY))
     tokenizer = base.load_tokenizer()
     examples = read_examples(config.domains["shop"].examples or Path())
     maker = RowMaker(config, "shop", ChatTokens(tokenizer, base.end_tokens(tokenizer)), base.context_tokens)
-    rows = maker.closed_book(examples).rows[:8]
-    comparison = training.measure(base, rows, "closed-book", config.training, rounds=1)
-    assert comparison.details["rows"] == 8
-    assert all(value > 0 for pair in comparison.values for value in pair)
+    rows = maker.closed_book(examples).rows
+    comparisons = list(training.measure(base, rows[:8], rows[8:], "closed-book", config.training, rounds=1))
+    assert [comparison.rival for comparison in comparisons] == list(training.RIVALS)
+    for comparison in comparisons:
+        assert comparison.details["rows"] == 8
+        assert all(value > 0 for value in (*comparison.values[0], *comparison.details["losses"]))
 
 
 @pytest.mark.slow
