@@ -19,6 +19,7 @@ from tandem.files import locked, sync_folder, write_atomic
 from tandem.names import validate_name
 from tandem.workspace import Workspace
 from training.examples import Example
+from training.languages import UNDETERMINED
 from training.splitting import Split
 
 PARTS: Final = ("train", "validation")
@@ -79,15 +80,19 @@ def publish_dataset(
     report: Mapping[str, Any],
     report_text: str,
     page: Callable[[Mapping[str, Any]], str] | None = None,
+    languages: Mapping[str, str] | None = None,
 ) -> Dataset:
     """Write a dataset under its digest, whole or not at all; where it is already there, its report is renewed.
 
-    `page` makes the report's HTML of the whole report.
+    `page` makes the report's HTML of the whole report. `languages` are of examples by id: test questions of several
+    languages carry theirs, so that the evaluation scores each.
     """
     digest = content_digest(domain, parts, seed)
     folder = dataset_folder(workspace, domain, digest[:12])
     report = {"domain": domain, "digest": digest, "seed": seed, **report}
     files = {"report.md": report_text, **({"report.html": page(report)} if page else {})}
+    if parts.test:
+        files[QUESTIONS] = as_questions(parts.test, languages or {})
     with locked(workspace.datasets_folder / ".lock"):
         if _is_whole(workspace, domain, digest[:12]):
             _write_report(folder, report, files)
@@ -99,7 +104,6 @@ def publish_dataset(
                 _write_parquet(staging / f"{name}.parquet", examples)
             if parts.test:
                 _write_parquet(staging / TEST, parts.test)
-                write_atomic(staging / QUESTIONS, b"".join(map(_as_question, parts.test)))
             _write_report(staging, report, files)
             shutil.rmtree(folder, ignore_errors=True)
             staging.rename(folder)
@@ -192,10 +196,15 @@ def _write_parquet(path: Path, examples: Sequence[Example]) -> None:
     write_atomic(path, memoryview(sink.getvalue()))
 
 
-def _as_question(example: Example) -> bytes:
-    """A test example as a line of the evaluation's questions."""
-    values = {"id": example.id, "question": example.question, "answers": [example.answer], "documents": []}
-    return json.dumps(values, ensure_ascii=False).encode() + b"\n"
+def as_questions(examples: Sequence[Example], languages: Mapping[str, str]) -> str:
+    """Test examples as lines of the evaluation's questions, grouped by language where there are several."""
+    several = len({languages.get(example.id) for example in examples}) > 1
+    rows = [
+        {"id": example.id, "question": example.question, "answers": [example.answer], "documents": []}
+        | ({"group": {"language": languages.get(example.id, UNDETERMINED)}} if several else {})
+        for example in examples
+    ]
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
 def _read_parquet(path: Path) -> list[Example]:

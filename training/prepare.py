@@ -64,6 +64,7 @@ def prepare(config: Config, workspace: Workspace, domain: str) -> Dataset:
         report,
         report_markdown(domain, report),
         render_report,
+        chosen.languages,
     )
 
 

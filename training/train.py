@@ -9,6 +9,7 @@ from tandem.errors import NotFound, UserError
 from tandem.prompt import PROMPT_HASH
 from tandem.settings import Config
 from tandem.workspace import Workspace
+from training.balancing import balance_examples
 from training.base import Base, find_base
 from training.continuing import Mixed, Parent, find_parent, mix
 from training.dataset import Dataset, read_dataset
@@ -213,7 +214,10 @@ def gather(
     mixed = mix(parent, dataset, settings.replay, settings.seed) if parent else None
     task = config.domain(domain).task
     watched = watch(kind, task, mixed.new if mixed else dataset.split, settings)
-    parts = {"train": watched.train, **watched.watched}
+    balanced = balance_examples(watched.train, settings.balance, settings.seed)
+    if settings.balance.by:
+        say(f"balanced by {settings.balance.by}: {balanced.line or 'nothing to balance'}")
+    parts = {"train": balanced.examples, **watched.watched}
     if parent and mixed:
         _say_mixed(mixed, say)
         parts |= {"replay": mixed.replayed, **{f"parent_{name}": part for name, part in parent.watched.watched.items()}}
