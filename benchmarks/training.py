@@ -207,12 +207,14 @@ def main() -> None:
     parser = arguments("training", "Real tokens trained in a second, beside transformers.Trainer.", 5)
     parser.add_argument("--model", help="folder of a base model (default: the sample domain's)")
     parser.add_argument("--rows", type=int, help=f"rows of each kind (default: {ROWS})")
+    parser.add_argument("--kind", choices=list(ROWS), help="rows of this kind alone (default: all)")
     options = parser.parse_args()
     before, config = machine(), load_config(CONFIGURATION)
     base, settings = find_base(options.model or config.base_model), config.training.model_copy(update={"epochs": 1})
     comparisons = [
         comparison
         for kind, count in ROWS.items()
+        if options.kind in (None, kind)
         for comparison in measure(
             base, *sample_rows(config, base, kind, options.rows or count), kind, settings, options.repetitions
         )

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar
@@ -228,13 +228,14 @@ def _contradictions(example: Example, places: Mapping[str, str]) -> list[str]:
     """What the keys of one example say against each other."""
     problems = []
     answer = places.get("answer", "answer")
-    if find_markers(example.answer):
+    if "[" in example.answer and find_markers(example.answer):
         problems.append(f"`{answer}` holds a citation marker such as [1]; leave it out, training adds the right one")
     if "<|" in example.answer:
         problems.append(f"`{answer}` holds `<|`, with which the signs of a chat template begin")
-    if example.abstains and example.answer != ABSTENTION:
+    abstains = example.abstains
+    if abstains and example.answer != ABSTENTION:
         problems.append(f"an answer that abstains has to read {ABSTENTION!r}, and this one is {example.answer!r}")
-    if example.abstains and example.value is not None:
+    if abstains and example.value is not None:
         problems.append(f"`{answer}` is {ABSTENTION!r}, and yet there is a `value`; leave out one of them")
     return problems
 
@@ -244,7 +245,7 @@ class Wanted(Generic[Model]):
     """What a row has to be: its model, the keys to propose, and what the user calls a key of the model."""
 
     model: type[Model]
-    keys: list[str]
+    keys: Sequence[str]
     places: Mapping[str, str] = field(default_factory=dict)
 
 
