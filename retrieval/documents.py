@@ -46,6 +46,8 @@ def clean_text(text: str) -> str:
     Unicode NFC, `\\n` line ends, no byte-order mark, no control characters, no lone surrogates
     (JSON may carry them, UTF-8 cannot).
     """
+    if text.isascii() and text.isprintable():
+        return text
     text = _SURROGATES.sub("\ufffd", text)
     text = _CONTROLS.sub("", _LINE_ENDS.sub("\n", text))
     return unicodedata.normalize("NFC", text).removeprefix("\ufeff")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 
-def write_atomic(path: Path, data: bytes) -> None:
+def write_atomic(path: Path, data: bytes | memoryview) -> None:
     """Replace the content of `path` by `data`, durably, or leave it untouched.
 
     The bytes go to a temporary name in the same folder, are fsynced, and take the final name by

@@ -94,8 +94,8 @@ def build_messages(
 
 def is_abstention(answer: str) -> bool:
     """Whether an answer says that it is not known; punctuation, case and kind of apostrophe do not matter."""
-    letters = _NOT_WORD.sub("", answer.lower())
-    return letters in {"idontknow", "idonotknow"}
+    lower = answer.lower()
+    return "know" in lower and _NOT_WORD.sub("", lower) in {"idontknow", "idonotknow"}
 
 
 def find_markers(answer: str) -> list[Marker]:

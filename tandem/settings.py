@@ -178,6 +178,17 @@ PRESETS: Mapping[Preset, Mapping[str, object]] = {
 learning rate."""
 
 
+class BalanceConfig(Section):
+    """Whether rare examples are seen more often in training; validation and tests stay as they are."""
+
+    by: Literal["language", "label", "group"] | None = None
+    """What is to be balanced; null leaves all as it is."""
+    temperature: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 5.0
+    """A share becomes proportional to (number of examples) ** (1 / temperature): 1 changes nothing, 100 makes equal."""
+    repeats: PositiveInt = 10
+    """Times that an example is seen in an epoch, at most: more is learning by heart."""
+
+
 class TrainingConfig(Section):
     """How adapters are trained."""
 
@@ -227,6 +238,8 @@ class TrainingConfig(Section):
     """Which examples like a question of the evaluation are taken out; all are reported."""
     dominance: Annotated[float, Field(gt=0, le=1)] = 0.5
     """Share of the examples above which one language, group, document or label is warned of."""
+    balance: BalanceConfig = Field(default_factory=BalanceConfig)
+    """Rare languages, labels or groups seen more often."""
     closed_book: TrainingOverrides = Field(default_factory=TrainingOverrides)
     """What is different for adapters that answer from memory."""
     reading: TrainingOverrides = Field(default_factory=TrainingOverrides)

@@ -74,6 +74,10 @@ domains:
 #   stratify: true              # abstentions, languages and labels in validation as in training
 #   remove_leaks: []            # of exact, near, overlap: examples like a question of the evaluation
 #   dominance: 0.5              # share above which one language, group, document or label is warned of
+#   balance:                    # rare ones are seen more often in training
+#     by: null                  # language, label or group
+#     temperature: 5            # shares become counts ** (1 / temperature); 1 changes nothing
+#     repeats: 10               # times an example is seen in an epoch, at most
 #   closed_book: {{}}             # what is different for adapters that answer from memory
 #   reading: {{}}                 # and for those that answer from passages
 #   anonymise:                  # personal data in the examples

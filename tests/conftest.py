@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -30,10 +31,21 @@ LIVE_DOCUMENTS = {
     "fan.md": "# Orio fan\n\nThe Orio fan turns 900 times a minute. It weighs 2.4 kg and is made in Tolvenna.",
 }
 
+LIVE_LABELS = ["card arrival", "lost card", "exchange rate: “now”"]
+LIVE_SCHEMA = {
+    "type": "object",
+    "properties": {"colour": {"enum": ["red", "green"]}, "broken": {"type": "boolean"}},
+    "required": ["colour", "broken"],
+    "additionalProperties": False,
+}
+
 
 @dataclass(frozen=True)
 class LiveServer:
-    """A running server. `shop` holds `LIVE_DOCUMENTS`; `process` is the gateway."""
+    """A running server; `process` is the gateway.
+
+    The domain `shop` holds `LIVE_DOCUMENTS`, `intents` classifies, `places` extracts.
+    """
 
     url: str
     process: psutil.Process
@@ -75,7 +87,14 @@ def live_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer
         pytest.skip("models/tiny has no weights: run `python -m training.pretrain`")
     folder = tmp_path_factory.mktemp("live")
     config, log, port = folder / "tandem.yaml", folder / "serve.log", free_port()
-    config.write_text(json.dumps({"base_model": str(TINY), "domains": {"shop": {}}}))
+    schema = folder / "schema.json"
+    schema.write_text(json.dumps(LIVE_SCHEMA))
+    domains: dict[str, Any] = {
+        "shop": {},
+        "intents": {"task": "classification", "labels": LIVE_LABELS},
+        "places": {"task": "extraction", "json_schema": str(schema)},
+    }
+    config.write_text(json.dumps({"base_model": str(TINY), "domains": domains}))
     command = [sys.executable, "-m", "tandem.cli", "serve", "--config", str(config), "--home", str(folder / "home")]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TANDEM_")}
     with (

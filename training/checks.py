@@ -1,13 +1,12 @@
-"""What examples are held against: the documents as they are now, and the questions of the evaluation."""
+"""What examples are held against: the documents as they are now."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from training.cleaning import normalise
-from training.examples import Example, Question
+from training.examples import Example
 
 _BLANKS: Final = re.compile(r"\s+")
 
@@ -18,14 +17,6 @@ class Stale:
 
     id: str
     reason: str
-
-
-@dataclass(frozen=True)
-class Leak:
-    """A question that is in the examples and in the evaluation."""
-
-    example: str
-    question: str
 
 
 def holds(text: str, value: str) -> bool:
@@ -56,10 +47,3 @@ def stale(examples: Iterable[Example], read_document: Callable[[str], str | None
         elif example.value and texts and not any(holds(text or "", example.value) for text in texts.values()):
             found.append(Stale(example.id, f"{', '.join(texts)} no longer says {example.value!r}"))
     return found
-
-
-def leaks(examples: Iterable[Example], questions: Sequence[Question]) -> list[Leak]:
-    """Examples whose question, in its words, is one of the evaluation's."""
-    asked = {normalise(question.question): question.id for question in questions}
-    found = ((example.id, asked.get(normalise(example.question))) for example in examples)
-    return [Leak(example, question) for example, question in found if question is not None]

@@ -29,8 +29,6 @@ class Chosen:
     left: list[Leaving]
     languages: Mapping[str, str]
     """Example → language; empty where they were not looked at."""
-    asked: list[Example]
-    """What was held against the evaluation's questions, of `kept.examples` and of those that left for it."""
     contamination: list[Contamination] | None
     """None where the domain has no questions."""
     questions: int
@@ -56,7 +54,7 @@ def choose(examples: Sequence[Example], questions: Sequence[Question] | None, co
         *leaving(NEAR, single.near_duplicates),
         *leaked,
     ]
-    return Chosen(clean, left, languages, single.examples, found, len(questions or ()))
+    return Chosen(clean, left, languages, found, len(questions or ()))
 
 
 def discipline(
@@ -73,6 +71,7 @@ def discipline(
     varied = diversity(kept, indexed)
     abstentions = sum(example.abstains for example in kept)
     found = chosen.contamination
+    wanted = abstentions if config.domain(domain).task == "answers" else None
     return {
         "left": [asdict(item) for item in left],
         "permissions": ledger(kept, config.domain(domain).permissions),
@@ -80,7 +79,7 @@ def discipline(
         if found is None
         else contamination_report(found, chosen.questions, settings.remove_leaks),
         "balance": balanced,
-        "diversity": {**varied, "thin": thin(len(kept), abstentions, balanced, varied)},
+        "diversity": {**varied, "thin": thin(len(kept), wanted, balanced, varied)},
     }
 
 

@@ -4,7 +4,7 @@ import math
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -52,8 +52,9 @@ class Distinct:
 
 def tidy(examples: Sequence[Example], settings: CleaningConfig = EVERY_DEFAULT) -> Tidied:
     """Texts in one form; `settings` says which steps are taken."""
+    steps = {step: apply for step, apply in TEXT_STEPS.items() if getattr(settings, step)}
     changed: Counter[str] = Counter(dict.fromkeys(TEXT_STEPS, 0))
-    tidied = [_tidy_counted(example, settings, changed) for example in examples]
+    tidied = [_tidy_counted(example, steps, changed) for example in examples]
     kept = [example for example in tidied if example.question and example.answer]
     return Tidied(kept, [example.id for example in tidied if not (example.question and example.answer)], dict(changed))
 
@@ -66,11 +67,14 @@ def distinct(examples: Sequence[Example], settings: CleaningConfig = EVERY_DEFAU
     contradictions: list[str] = []
     for example in examples:
         earlier = first.setdefault(normalise(example.question), example)
-        same = normalise(earlier.answer) == normalise(example.answer)
-        if earlier is example or not (settings.exact_duplicates if same else settings.contradictions):
+        if earlier is example:
             kept.append(example)
-        else:
+            continue
+        same = normalise(earlier.answer) == normalise(example.answer)
+        if settings.exact_duplicates if same else settings.contradictions:
             (exact if same else contradictions).append(example.id)
+        else:
+            kept.append(example)
     # Of the first of each question only: what is exactly a duplicate is not for this step to take out.
     near = near_duplicates(first.values()) if settings.near_duplicates else set()
     return Distinct(
@@ -81,18 +85,19 @@ def distinct(examples: Sequence[Example], settings: CleaningConfig = EVERY_DEFAU
     )
 
 
-def _tidy_counted(example: Example, settings: CleaningConfig, changed: Counter[str]) -> Example:
+def _tidy_counted(example: Example, steps: Mapping[str, Callable[[str], str]], changed: Counter[str]) -> Example:
     """The example with its texts in one form; each step that changed one of them counts one up."""
-    texts = {"question": example.question, "answer": example.answer, "value": example.value or ""}
-    for step, apply in TEXT_STEPS.items():
-        if getattr(settings, step):
-            after = {key: apply(text) for key, text in texts.items()}
-            changed[step] += after != texts
-            texts = after
+    before = texts = [example.question, example.answer, example.value or ""]
+    for step, apply in steps.items():
+        after = [apply(text) for text in texts]
+        changed[step] += after != texts
+        texts = after
     # JSON may carry lone surrogates, UTF-8 and so the dataset cannot.
-    texts = {key: _SURROGATES.sub("\ufffd", text) for key, text in texts.items()}
-    value = None if example.value is None else texts["value"]
-    return replace(example, question=texts["question"], answer=texts["answer"], value=value)
+    texts = [text if text.isascii() else _SURROGATES.sub("\ufffd", text) for text in texts]
+    if texts == before:
+        return example
+    question, answer, value = texts
+    return replace(example, question=question, answer=answer, value=None if example.value is None else value)
 
 
 def tidy_text(text: str) -> str:
@@ -105,6 +110,8 @@ def tidy_text(text: str) -> str:
 
 def remove_noise(text: str) -> str:
     """No control characters, `\n` line ends, single blanks, no blank space around lines."""
+    if text.isprintable() and "  " not in text:  # so are most texts; the one blank that is printable is the space
+        return text.strip()
     text = _CONTROLS.sub("", _ANY_LINE_END.sub("\n", text)).removeprefix("\ufeff")
     return _LINE_ENDS.sub("\n", _BLANKS.sub(" ", text)).strip()
 
@@ -116,7 +123,7 @@ def remove_zero_width(text: str) -> str:
 
 def repair_unicode(text: str) -> str:
     """NFC, and the replacement character for lone surrogates."""
-    return unicodedata.normalize("NFC", _SURROGATES.sub("\ufffd", text))
+    return text if text.isascii() else unicodedata.normalize("NFC", _SURROGATES.sub("\ufffd", text))
 
 
 TEXT_STEPS: Final[dict[str, Callable[[str], str]]] = {

@@ -10,7 +10,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,14 +19,15 @@ from tandem.files import locked, sync_folder, write_atomic
 from tandem.names import validate_name
 from tandem.workspace import Workspace
 from training.examples import Example
+from training.languages import UNDETERMINED
 from training.splitting import Split
 
 PARTS: Final = ("train", "validation")
 TEST: Final = "test.parquet"
 QUESTIONS: Final = "questions.jsonl"
 REPORT: Final = "report.json"
-LATER_KEYS: Final = ("source", "basis", "group", "evidence", "reviewed_by", "reviewed_at")
-SYNTHETIC: Final = "synthetic"
+LATER_KEYS: Final = ("source", "basis", "group", "synthetic", "evidence", "reviewed_by", "reviewed_at")
+COLUMNS: Final = tuple(field.name for field in fields(Example))
 DIGEST_PATTERN: Final = re.compile(r"[0-9a-f]{12}")
 
 
@@ -52,14 +53,23 @@ def content_digest(domain: str, parts: Split, seed: int) -> str:
     A key of `LATER_KEYS` counts where a row has it: datasets from before there were these keep their digests.
     """
     counted = [parts.train, parts.validation, *([parts.test] if parts.test else [])]
-    content = [domain, seed, *([_counted(example) for example in part] for part in counted)]
-    text = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    # One JSON array, written piece by piece: the text of a million examples would be larger than they are.
+    digest = hashlib.sha256(f"[{_as_json(domain)},{_as_json(seed)}".encode())
+    for part in counted:
+        digest.update(b",[")
+        for position, example in enumerate(part):
+            digest.update((b"," if position else b"") + _as_json(_counted(example)).encode())
+        digest.update(b"]")
+    digest.update(b"]")
+    return digest.hexdigest()
 
 
 def _counted(example: Example) -> dict[str, Any]:
-    later = (*LATER_KEYS, SYNTHETIC)
-    return {key: value for key, value in asdict(example).items() if key not in later or value not in (None, False)}
+    values = {name: getattr(example, name) for name in COLUMNS}
+    return {key: value for key, value in values.items() if key not in LATER_KEYS or value not in (None, False)}
+
+
+_as_json: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
 
 
 def publish_dataset(
@@ -70,15 +80,19 @@ def publish_dataset(
     report: Mapping[str, Any],
     report_text: str,
     page: Callable[[Mapping[str, Any]], str] | None = None,
+    languages: Mapping[str, str] | None = None,
 ) -> Dataset:
     """Write a dataset under its digest, whole or not at all; where it is already there, its report is renewed.
 
-    `page` makes the report's HTML of the whole report.
+    `page` makes the report's HTML of the whole report. `languages` are of examples by id: test questions of several
+    languages carry theirs, so that the evaluation scores each.
     """
     digest = content_digest(domain, parts, seed)
     folder = dataset_folder(workspace, domain, digest[:12])
     report = {"domain": domain, "digest": digest, "seed": seed, **report}
     files = {"report.md": report_text, **({"report.html": page(report)} if page else {})}
+    if parts.test:
+        files[QUESTIONS] = as_questions(parts.test, languages or {})
     with locked(workspace.datasets_folder / ".lock"):
         if _is_whole(workspace, domain, digest[:12]):
             _write_report(folder, report, files)
@@ -90,12 +104,11 @@ def publish_dataset(
                 _write_parquet(staging / f"{name}.parquet", examples)
             if parts.test:
                 _write_parquet(staging / TEST, parts.test)
-                write_atomic(staging / QUESTIONS, b"".join(map(_as_question, parts.test)))
             _write_report(staging, report, files)
             shutil.rmtree(folder, ignore_errors=True)
             staging.rename(folder)
             sync_folder(folder.parent)
-    return read_dataset(workspace, domain, digest[:12])
+    return Dataset(domain, digest, folder, parts, report)
 
 
 def read_dataset(workspace: Workspace, domain: str, name: str | None = None) -> Dataset:
@@ -173,24 +186,32 @@ def _write_parquet(path: Path, examples: Sequence[Example]) -> None:
     import pyarrow.parquet  # type: ignore[import-untyped]
 
     text = pyarrow.string()
-    columns = [(name, text) for name in ("id", "question", "answer", "value", "licence", *LATER_KEYS)]
-    schema = pyarrow.schema([*columns, (SYNTHETIC, pyarrow.bool_()), ("documents", pyarrow.list_(text))])
-    rows = [{**asdict(example), "documents": list(example.documents)} for example in examples]
+    types = {"documents": pyarrow.list_(text), "synthetic": pyarrow.bool_()}
+    columns = {
+        name: pyarrow.array((getattr(example, name) for example in examples), types.get(name, text), size=len(examples))
+        for name in COLUMNS
+    }
     sink = pyarrow.BufferOutputStream()
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows, schema), sink)
-    write_atomic(path, sink.getvalue().to_pybytes())
+    pyarrow.parquet.write_table(pyarrow.table(columns), sink)
+    write_atomic(path, memoryview(sink.getvalue()))
 
 
-def _as_question(example: Example) -> bytes:
-    """A test example as a line of the evaluation's questions."""
-    values = {"id": example.id, "question": example.question, "answers": [example.answer], "documents": []}
-    return json.dumps(values, ensure_ascii=False).encode() + b"\n"
+def as_questions(examples: Sequence[Example], languages: Mapping[str, str]) -> str:
+    """Test examples as lines of the evaluation's questions, grouped by language where there are several."""
+    several = len({languages.get(example.id) for example in examples}) > 1
+    rows = [
+        {"id": example.id, "question": example.question, "answers": [example.answer], "documents": []}
+        | ({"group": {"language": languages.get(example.id, UNDETERMINED)}} if several else {})
+        for example in examples
+    ]
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
 def _read_parquet(path: Path) -> list[Example]:
     import pyarrow
     import pyarrow.parquet
 
-    # Without threads and memory maps: files of examples are small, and nothing stays open.
-    table = pyarrow.parquet.read_table(pyarrow.BufferReader(path.read_bytes()), use_threads=False)
-    return [Example(**{**row, "documents": tuple(row["documents"])}) for row in table.to_pylist()]
+    # Without threads and memory maps, so that nothing stays open.
+    file = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(path.read_bytes()))
+    batches = file.iter_batches(use_threads=False)
+    return [Example(**{**row, "documents": tuple(row["documents"])}) for batch in batches for row in batch.to_pylist()]

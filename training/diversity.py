@@ -39,7 +39,7 @@ def balance(examples: Sequence[Example], languages: Mapping[str, str], dominance
 
 def diversity(examples: Sequence[Example], indexed: Sequence[str] | None) -> dict[str, Any]:
     """Lengths in words, first words of questions, and which of the indexed documents (None: no index) have examples."""
-    first = Counter(normalise(example.question).split()[0] for example in examples if normalise(example.question))
+    first = Counter(words[0] for example in examples if (words := normalise(example.question).split(maxsplit=1)))
     named = Counter(document for example in examples for document in example.documents)
     return {
         "lengths": {
@@ -58,10 +58,10 @@ def diversity(examples: Sequence[Example], indexed: Sequence[str] | None) -> dic
     }
 
 
-def thin(kept: int, abstentions: int, balanced: Mapping[str, Any], varied: Mapping[str, Any]) -> list[str]:
-    """What there is too little of, one sentence each."""
+def thin(kept: int, abstentions: int | None, balanced: Mapping[str, Any], varied: Mapping[str, Any]) -> list[str]:
+    """What there is too little of, one sentence each; `abstentions` is None where none is wanted."""
     found = []
-    if not abstentions:
+    if abstentions == 0:
         found.append("no example abstains, so nothing teaches the model to say that it does not know")
     for kind in ("language", "label"):
         counts = {value: count for value, count in balanced[kind].items() if value != UNDETERMINED}

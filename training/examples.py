@@ -22,7 +22,7 @@ Model = TypeVar("Model", bound=BaseModel)
 Text = Annotated[StrictStr, Field(pattern=r"\S")]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Example:
     """One training example; an abstention has the answer `tandem.prompt.ABSTENTION` and no value."""
 
@@ -217,7 +217,7 @@ class _Reader:
         found, wrong = _validate(wanted, Line(number, values))
         self.problems += wrong
         if found:
-            example = Example(**{**found.model_dump(), "documents": tuple(dict.fromkeys(found.documents))})
+            example = Example(**{**vars(found), "documents": tuple(dict.fromkeys(found.documents))})
             self.examples.append(example)
             wrong_texts = [*contradictions(example, turned.places), *self._check_further(example)]
             self.problems += [Problem(number, message) for message in wrong_texts]
@@ -254,13 +254,14 @@ def contradictions(example: Example, places: Mapping[str, str] = NO_PLACES) -> l
     """What the keys of one example say against each other; `places` has the user's names of them."""
     problems = []
     answer = places.get("answer", "answer")
-    if find_markers(example.answer):
+    if "[" in example.answer and find_markers(example.answer):
         problems.append(f"`{answer}` holds a citation marker such as [1]; leave it out, training adds the right one")
     if "<|" in example.answer:
         problems.append(f"`{answer}` holds `<|`, with which the signs of a chat template begin")
-    if example.abstains and example.answer != ABSTENTION:
+    abstains = example.abstains
+    if abstains and example.answer != ABSTENTION:
         problems.append(f"an answer that abstains has to read {ABSTENTION!r}, and this one is {example.answer!r}")
-    if example.abstains and example.value is not None:
+    if abstains and example.value is not None:
         problems.append(f"`{answer}` is {ABSTENTION!r}, and yet there is a `value`; leave out one of them")
     if example.synthetic and not example.reviewed_by:
         problems.append("`synthetic` is true, and `reviewed_by` is missing: a person has to have accepted it")
@@ -272,7 +273,7 @@ class Wanted(Generic[Model]):
     """What a row has to be: its model, the keys to propose, and what the user calls a key of the model."""
 
     model: type[Model]
-    keys: list[str]
+    keys: Sequence[str]
     places: Mapping[str, str] = field(default_factory=dict)
 
 

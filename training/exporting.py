@@ -2,7 +2,6 @@
 
 import json
 import os
-import secrets
 import shutil
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,8 @@ def export(adapter: Adapter, out: Path, merged: bool, base_model: str) -> Path:
     require_empty(out)
     verify(adapter)
     base = require_base(adapter, base_model) if merged else None
-    staging = out.with_name(f".{out.name}.{secrets.token_hex(6)}.tmp")
+    staging = out.with_name(f".{out.name}.export")
+    shutil.rmtree(staging, ignore_errors=True)  # what a kill left
     try:
         staging.mkdir(parents=True)
         if base is not None:
@@ -93,6 +93,8 @@ def _move(staging: Path, out: Path) -> None:
     """Give a finished folder its name, durably."""
     for path in staging.rglob("*"):
         if path.is_file():
+            # The library that writes safetensors lets the owner alone read them.
+            shutil.copymode(staging / CARD, path)
             with path.open("rb") as file:
                 os.fsync(file.fileno())
     sync_folder(staging)

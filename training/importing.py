@@ -4,8 +4,8 @@ import json
 import os
 import shutil
 import stat
-import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from tandem.adapters import SETTINGS, WEIGHTS, Adapter, AdapterCard, Kind, file_digest, list_adapters
 from tandem.errors import UserError
-from tandem.files import write_atomic
+from tandem.files import locked, write_atomic
 from tandem.lora_shapes import read_shapes, wrong_shapes
 from tandem.names import base_name
 from tandem.prompt import PROMPT_HASH
@@ -54,9 +54,7 @@ def import_adapter(config: Config, workspace: Workspace, domain: str, folder: Pa
     if kind == "reading":
         require_reader(config, domain)
         require_index(workspace, domain)
-    staging = Path(tempfile.mkdtemp(prefix=".import-", dir=workspace.adapters_folder))
-    try:
-        staging.chmod(0o755)
+    with staged(workspace.adapters_folder) as staging:
         # Checked is the copy, which nobody changes between the check and the use.
         copy_files(folder.expanduser().absolute(), staging)
         came = {name: file_digest(staging / name) for name in (SETTINGS, WEIGHTS)}
@@ -75,8 +73,19 @@ def import_adapter(config: Config, workspace: Workspace, domain: str, folder: Pa
         references = reference_rows(config, workspace, domain, kind, base, tokenizer, dataset)
         card = imported_card(config, domain, kind, base, dataset, settings, came, references)
         return complete(workspace, staging, card, base, tokenizer, references)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+
+
+@contextmanager
+def staged(adapters: Path) -> Iterator[Path]:
+    """A new folder beside the adapters, for one import at a time; what is left in it, also by a kill, is removed."""
+    folder = adapters / ".import"
+    with locked(adapters / ".import.lock"):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def copy_files(folder: Path, staging: Path) -> None:

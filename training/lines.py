@@ -94,7 +94,7 @@ def _read_line(raw: bytes, number: int) -> Line | Problem | None:
 def parse_json(text: str) -> dict[str, Any] | str:
     """The object that a text holds, or what is wrong with it."""
     try:
-        value = json.loads(text, parse_constant=_refuse_constant)
+        value = _DECODER.decode(text)
     except (ValueError, RecursionError) as error:
         reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
         return f"this is not valid JSON: {reason}"
@@ -103,3 +103,6 @@ def parse_json(text: str) -> dict[str, Any] | str:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON value")
+
+
+_DECODER: Final = json.JSONDecoder(parse_constant=_refuse_constant)

@@ -1,8 +1,10 @@
 """LoRA with TRL's trainer: rows in, the best checkpoint out."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from retrieval.embedder import fast_bfloat16
@@ -10,6 +12,7 @@ from tandem.errors import TandemError
 from tandem.settings import TrainingConfig
 from training.base import Base
 from training.metrics import RunLog
+from training.processes import first_goes_first, is_first, share_of_batch
 from training.reporter import Say, make_reporter
 from training.rows import Progress, Row
 from training.runs import Run
@@ -69,18 +72,24 @@ def fit(
 ) -> Fitted:
     """Train until the loss on the first of `watched` no longer falls; goes on from the run's last checkpoint.
 
+    All processes that train together call it; each takes its share of every step's rows.
+
     `parent`: the folder of the adapter whose weights it begins with, in place of new ones. The numbers of each step go
     into `log_folder` (see `training.metrics`).
 
     Raises UserError (`diverged`) when the loss is no number any more.
     """
     decisive = next(iter(watched))
-    checkpoints = run.checkpoints()
+    with first_goes_first():
+        checkpoints = run.checkpoints()
     last = checkpoints[-1] if checkpoints else None
     if last:
         say(f"going on after step {last.step} of a run that was interrupted")
     if last is None or not _is_finished(last.state, decisive, settings.patience):
-        with RunLog(log_folder, last.step if last else 0) as log:
+        with ExitStack() as stack:
+            # The numbers of the others go nowhere.
+            folder = log_folder if is_first() else Path(stack.enter_context(TemporaryDirectory()))
+            log = stack.enter_context(RunLog(folder, last.step if last else 0))
             trainer = make_trainer(base, tokenizer, rows, watched, lora, settings, run, log, parent)
             trainer.add_callback(make_reporter(list(watched), settings, log, say, progress))
             trainer.train_from(last)
@@ -106,24 +115,26 @@ def make_trainer(
     from training.trainer import RunTrainer
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    batch_size = share_of_batch(settings.batch_size)
     model = base.load_model()
     arguments = SFTConfig(
         output_dir=str(run.folder),
         seed=settings.seed,
         data_seed=settings.seed,
         num_train_epochs=settings.epochs,
-        per_device_train_batch_size=settings.batch_size,
-        per_device_eval_batch_size=settings.batch_size,
+        per_device_train_batch_size=batch_size,
+        per_device_eval_batch_size=batch_size,
         learning_rate=settings.learning_rate,
         lr_scheduler_type="linear",
         warmup_steps=WARM_UP,
         weight_decay=0.0,
         max_grad_norm=1.0,
         optim="adamw_torch",
-        bf16=device != "cpu" or (model.num_parameters() >= BFLOAT16_FROM and fast_bfloat16(device)),
+        bf16=takes_bfloat16(model),
         use_cpu=device == "cpu",
         dataloader_pin_memory=device != "cpu",
         gradient_checkpointing=False,
+        ddp_find_unused_parameters=False,
         completion_only_loss=True,
         max_length=None,
         eval_strategy="epoch",
@@ -148,6 +159,14 @@ def make_trainer(
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
+
+
+def takes_bfloat16(model: Any) -> bool:
+    """Whether a base model is trained in bfloat16 on this machine."""
+    import torch
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return device != "cpu" or (model.num_parameters() >= BFLOAT16_FROM and fast_bfloat16(device))
 
 
 def with_parent(model: Any, parent: Path, settings: TrainingConfig) -> Any:

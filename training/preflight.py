@@ -95,8 +95,9 @@ def require_memory(estimate: MemoryEstimate, free: int, settings: TrainingConfig
     raise UserError(f"{needed}: {way_out}.", code="too_little_memory")
 
 
-def free_memory() -> int:
-    """Bytes that this process may still take: of its GPU, else of the machine within its control group's limit."""
+def free_memory(together: int = 1) -> int:
+    """Bytes that this process may still take: of its GPU, else of the machine within its control group's limit, which
+    `together` processes share."""
     import psutil
     import torch
 
@@ -104,7 +105,7 @@ def free_memory() -> int:
         return int(torch.cuda.mem_get_info()[0])
     # What this process holds already is part of the estimate.
     held = psutil.Process().memory_info().rss
-    return min(psutil.virtual_memory().available, _left_in_group(CGROUP)) + int(held)
+    return min(psutil.virtual_memory().available, _left_in_group(CGROUP)) // together + int(held)
 
 
 def _left_in_group(folder: Path) -> int:

@@ -14,7 +14,7 @@ from tandem.errors import ConfigError, NotFound
 from tandem.settings import CleaningConfig, Config, DomainConfig
 from tandem.workspace import Workspace
 from training.anonymising import account, account_lines, at_odds, without_personal_data
-from training.checks import leaks, stale
+from training.checks import stale
 from training.choosing import choose, discipline, nothing_left, private_leaving
 from training.cleaning import Tidied, tidy
 from training.dataset import Dataset, publish_dataset
@@ -64,7 +64,6 @@ def prepare(config: Config, workspace: Workspace, domain: str) -> Dataset:
             odds = None if text_of is None else at_odds(private, kept, text_of)
             report["anonymised"] = account(private, odds)
         report |= discipline(kept, left, chosen, config, domain, indexed.ids() if indexed else None)
-    report["leaks"] = None if questions is None else [asdict(item) for item in leaks(chosen.asked, questions)]
     return publish_dataset(
         workspace,
         domain,
@@ -73,6 +72,7 @@ def prepare(config: Config, workspace: Workspace, domain: str) -> Dataset:
         report,
         report_markdown(domain, report),
         render_report,
+        chosen.languages,
     )
 
 
@@ -205,10 +205,6 @@ def summary(report: Mapping[str, Any]) -> list[str]:
         lines.append("stale: not checked, the domain is not indexed")
     else:
         lines.append(f"stale: {len(report['stale'])} examples that the indexed documents no longer bear out")
-    if report["leaks"] is None:
-        lines.append("leakage: not checked, the domain has no questions")
-    else:
-        lines.append(f"leakage: {len(report['leaks'])} examples with a question of the evaluation")
     if "synthetic" in report:
         lines += synthetic_lines(report["synthetic"])
     if "anonymised" in report:

@@ -37,10 +37,13 @@ def discipline_lines(report: Mapping[str, Any]) -> list[str]:
         demanded = f"; demanded: {', '.join(permissions['demanded'])}" if permissions["demanded"] else ""
         lines.append(f"permissions: {'; '.join(named)}{demanded}")
     contamination = report["contamination"]
-    if contamination:
+    if contamination is None:
+        lines.append("leakage: not checked, the domain has no questions")
+    else:
         counts = ", ".join(f"{len(contamination[kind])} {kind}" for kind in ("exact", "near", "overlap"))
         taken_out = f"; taken out: {', '.join(contamination['taken_out'])}" if contamination["taken_out"] else ""
-        lines.append(f"like one of {contamination['questions']} questions of the evaluation: {counts}{taken_out}")
+        asked = f"like one of {contamination['questions']} questions of the evaluation"
+        lines.append(f"leakage: {counts} {asked}{taken_out}")
     if report["balance"]["language"]:
         lines.append(f"languages: {_counts(report['balance']['language'])}")
     lines += [f"warning: {warning}" for warning in report["balance"]["warnings"]]

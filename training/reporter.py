@@ -8,6 +8,7 @@ from tandem.errors import UserError
 from tandem.settings import TrainingConfig
 from training.metrics import RunLog
 from training.overfitting import overfit_alarm
+from training.processes import agreed
 from training.rows import Progress
 from training.stopping import History, are_finite, is_out_of_patience, losses_at
 
@@ -48,7 +49,7 @@ def make_reporter(watched: Sequence[str], settings: TrainingConfig, log: RunLog,
             self.seconds.append(line["seconds"])
             _tell_time(self.seconds, state.max_steps - state.global_step, say)
             # The end of an epoch is saved anyway, after its evaluation.
-            if not ends_epoch and time.monotonic() - self.saved_at >= settings.checkpoint_seconds:
+            if not ends_epoch and agreed(time.monotonic() - self.saved_at >= settings.checkpoint_seconds):
                 control.should_save = True
 
         def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Mapping[str, float], **_: Any) -> None:

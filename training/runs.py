@@ -19,6 +19,7 @@ from typing import Any, Final
 from tandem.errors import Conflict
 from tandem.files import sync_folder, write_atomic
 from tandem.workspace import Workspace
+from training.processes import is_first
 
 STATE: Final = "trainer_state.json"
 ORDER: Final = "order.safetensors"
@@ -30,9 +31,9 @@ NEEDED: Final = (
     "adapter_config.json",
     "optimizer.pt",
     "scheduler.pt",
-    "rng_state.pth",
 )
-"""Without these nothing can go on from a checkpoint."""
+"""Without these, and the random numbers of each process, nothing can go on from a checkpoint."""
+RANDOM: Final = "rng_state*.pth"
 WRITING: Final = "writing"
 """Folder inside the run's in which a checkpoint is put together; it gets its name when it is whole and on the disk."""
 LOGS: Final = "runs"
@@ -107,8 +108,14 @@ def run_key(described: Mapping[str, Any]) -> str:
 
 @contextlib.contextmanager
 def open_run(workspace: Workspace, domain: str, kind: str, key: str) -> Iterator[Run]:
-    """The run's folder, held against other processes; Conflict while one of them trains the same."""
+    """The run's folder, held against other processes; Conflict while one of them trains the same.
+
+    Of processes that train together the first one holds it for all.
+    """
     folder = workspace.home / "training" / f"{domain}-{kind}-{key}"
+    if not is_first():
+        yield Run(folder)
+        return
     folder.parent.mkdir(parents=True, exist_ok=True)
     # Beside the folder, which is removed while the lock is still held.
     descriptor = os.open(folder.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o666)
@@ -133,5 +140,5 @@ def _read_state(folder: Path) -> Mapping[str, Any] | None:
         state = json.loads((folder / STATE).read_bytes())
     except (OSError, ValueError):
         return None
-    whole = isinstance(state, dict) and "global_step" in state and all((folder / name).is_file() for name in NEEDED)
-    return state if whole else None
+    complete = all((folder / name).is_file() for name in NEEDED) and any(folder.glob(RANDOM))
+    return state if complete and isinstance(state, dict) and "global_step" in state else None

@@ -1,7 +1,8 @@
 """The shapes that rows may have, told by their columns, and how each becomes question and answer."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 QUESTION: Final = "question/answer"
@@ -46,7 +47,8 @@ def shapes_of(keys: Iterable[str]) -> list[str]:
     return found or ([LABELLED] if {"text", "label"} <= columns else [])
 
 
-def allowed_keys(shape: str) -> list[str]:
+@cache
+def allowed_keys(shape: str) -> Sequence[str]:
     """The columns that a row of this shape may have."""
     return [*sorted(COLUMNS[shape]), *OTHER_KEYS]
 

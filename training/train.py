@@ -9,6 +9,8 @@ from tandem.errors import NotFound, UserError
 from tandem.prompt import PROMPT_HASH
 from tandem.settings import Config
 from tandem.workspace import Workspace
+from training import processes
+from training.balancing import balance_examples
 from training.base import Base, find_base
 from training.continuing import Mixed, Parent, find_parent, mix
 from training.dataset import Dataset, read_dataset
@@ -65,8 +67,10 @@ def train(
     *,
     resume: bool = False,
     parent_version: str | None = None,
-) -> Adapter:
+) -> Adapter | None:
     """Train one adapter of a domain on a prepared dataset (the newest without a name) and publish it.
+
+    Of several processes (see `training.processes`) the first one publishes, the others give None.
 
     With `parent_version` it begins with that adapter's weights, sees a share of its data again (`training.replay`), and
     is held against it on the parent's own validation rows.
@@ -93,17 +97,20 @@ def train(
     material = gather(config, workspace, domain, kind, dataset, say, progress, parent)
     settings = config.training
     say(f"training on {len(material.train)} rows of {_longest(material.train)} tokens at most")
-    estimate = estimate_memory(material.base.folder, [*material.train, *_all(material.watched)], settings)
-    require_memory(estimate, free_memory(), settings)
-    say(f"about {estimate.total / 2**30:.1f} GiB of memory")
+    together = processes.count()
+    each = settings.model_copy(update={"batch_size": processes.share_of_batch(settings.batch_size)})
+    estimate = estimate_memory(material.base.folder, [*material.train, *_all(material.watched)], each)
+    require_memory(estimate, free_memory(together), each)
+    say(f"about {estimate.total / 2**30:.1f} GiB of memory{f' in each of {together} processes' * (together > 1)}")
     with open_run(workspace, domain, kind, run_key(describe(config, kind, material))) as run:
-        if resume and not run.checkpoints():
+        with processes.first_goes_first():
+            nothing, logs = not run.checkpoints(), run.log_folder(workspace)
+        if resume and nothing:
             raise NotFound(
                 f"No {kind} run of {domain} on this dataset with these settings was interrupted: leave out --resume to "
                 "begin one, or restore the settings it was begun with.",
                 code="nothing_to_resume",
             )
-        logs = run.log_folder(workspace)
         fitted = fit(
             material.base,
             material.tokenizer,
@@ -117,6 +124,8 @@ def train(
             logs,
             parent.adapter.folder if parent else None,
         )
+        if not processes.is_first():
+            return None
         alarm = overfit_alarm(fitted.history, next(iter(material.watched)))
         forgotten = {}
         if parent:
@@ -213,7 +222,10 @@ def gather(
     mixed = mix(parent, dataset, settings.replay, settings.seed) if parent else None
     task = config.domain(domain).task
     watched = watch(kind, task, mixed.new if mixed else dataset.split, settings)
-    parts = {"train": watched.train, **watched.watched}
+    balanced = balance_examples(watched.train, settings.balance, settings.seed)
+    if settings.balance.by:
+        say(f"balanced by {settings.balance.by}: {balanced.line or 'nothing to balance'}")
+    parts = {"train": balanced.examples, **watched.watched}
     if parent and mixed:
         _say_mixed(mixed, say)
         parts |= {"replay": mixed.replayed, **{f"parent_{name}": part for name, part in parent.watched.watched.items()}}
@@ -245,15 +257,20 @@ def gather(
 
 def describe(config: Config, kind: Kind, material: Material) -> dict[str, Any]:
     """What decides the outcome of a run; another value anywhere is another run."""
-    going_on = {"parent": material.parent.adapter.version} if material.parent else {}
-    return going_on | {
-        "kind": kind,
-        "dataset": material.dataset.digest,
-        "base": [material.base.reference, material.base.digest],
-        "training": config.training.model_dump(exclude=OVERRIDES | WITHOUT_EFFECT),
-        "train": [asdict(row.tokens) for row in material.train],
-        "watched": {name: [asdict(row.tokens) for row in rows] for name, rows in material.watched.items()},
-    }
+    going_on: dict[str, Any] = {"parent": material.parent.adapter.version} if material.parent else {}
+    together = {"processes": processes.count()} if processes.count() > 1 else {}
+    return (
+        going_on
+        | together
+        | {
+            "kind": kind,
+            "dataset": material.dataset.digest,
+            "base": [material.base.reference, material.base.digest],
+            "training": config.training.model_dump(exclude=OVERRIDES | WITHOUT_EFFECT),
+            "train": [asdict(row.tokens) for row in material.train],
+            "watched": {name: [asdict(row.tokens) for row in rows] for name, rows in material.watched.items()},
+        }
+    )
 
 
 def hyperparameters(config: Config, kind: Kind, material: Material, steps: int) -> dict[str, Any]:
@@ -264,6 +281,8 @@ def hyperparameters(config: Config, kind: Kind, material: Material, steps: int) 
         "rows": len(material.train),
         "watched": {name: len(rows) for name, rows in material.watched.items()},
     }
+    if processes.count() > 1:
+        found["processes"] = processes.count()
     if material.mixed:
         found["parent_rows"] = material.mixed.described(config.training.replay)
     if kind == "reading":

@@ -12,6 +12,7 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 from trl import SFTTrainer
 
 from tandem.files import sync_folder
+from training import processes
 from training.metrics import RunLog
 from training.runs import ORDER, WRITING, Checkpoint
 from training.stopping import evaluations
@@ -36,7 +37,8 @@ class RememberedOrder(LengthGroupedSampler):  # type: ignore[misc]
         if self.repeat is not None:
             torch.set_rng_state(self.repeat)
             self.repeat = None
-        self.began_with = torch.get_rng_state()
+        self.began_with = processes.as_the_first(torch.get_rng_state())
+        torch.set_rng_state(self.began_with)
         return iter(super().__iter__())
 
 
@@ -52,7 +54,7 @@ class RunTrainer(SFTTrainer):  # type: ignore[misc]
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         rows = self.train_dataset if train_dataset is None else train_dataset
         self.order = RememberedOrder(
-            self.args.train_batch_size * self.args.gradient_accumulation_steps,
+            self.args.train_batch_size * self.args.gradient_accumulation_steps * processes.count(),
             lengths=[len(ids) for ids in rows["input_ids"]],
         )
         self.order.repeat = self.repeat
@@ -69,7 +71,7 @@ class RunTrainer(SFTTrainer):  # type: ignore[misc]
         tokens = int(inputs["attention_mask"].sum()) if "attention_mask" in inputs else inputs["input_ids"].numel()
         loss: torch.Tensor = super().training_step(model, inputs, *arguments, **named)
         if self.run_log is not None:
-            self.run_log.saw(loss.item(), tokens)
+            self.run_log.saw(*processes.mean_and_total(loss.item(), tokens))
         return loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
@@ -85,6 +87,7 @@ class RunTrainer(SFTTrainer):  # type: ignore[misc]
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Write a checkpoint under a name that does not count, make it durable, and only then give it its own."""
         super()._save_checkpoint(model, trial)
+        processes.wait_for_all()
         if not self.args.should_save:
             return
         name = f"checkpoint-{self.state.global_step}"

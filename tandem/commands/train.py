@@ -40,18 +40,23 @@ def train(
     """Train an adapter on a prepared dataset; run again after an interruption, it goes on where it was."""
     settings, workspace = open_project(config, home)
     settings.domain(domain)
+    from training.processes import is_first
     from training.train import train as train_adapter
 
     def say(line: str) -> None:
-        if not json:
+        if not quiet:
             print(f"  {line}", flush=True)
 
-    if not json:
+    # Of processes that train together the first one speaks.
+    quiet = json or not is_first()
+    if not quiet:
         print(f"{domain}: a {kind} adapter", flush=True)
-    with progress_bar(f"Training {domain}", quiet=json) as progress:
+    with progress_bar(f"Training {domain}", quiet=quiet) as progress:
         adapter = train_adapter(
             settings, workspace, domain, kind, dataset, say, progress, resume=resume, parent_version=parent
         )
+    if adapter is None:
+        return
     losses = ", ".join(f"{name.replace('_', ' ')} {loss:.4f}" for name, loss in adapter.card.losses.items())
     if json:
         print_json(

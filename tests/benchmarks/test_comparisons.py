@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks import __main__ as bench
 from benchmarks import gateway as first_token
-from benchmarks import indexing, training
+from benchmarks import indexing, preparing, training
 from benchmarks.paired import Comparison, Interval, in_turns, interval, machine, report
 from retrieval.documents import Document
 from retrieval.embedder import load_embedder
@@ -129,15 +129,17 @@ def test_indexing_and_encoding_take_the_same_passages() -> None:
     assert all(value > 0 for pair in comparison.values for value in pair)
 
 
-def test_both_trainers_train_the_same_rows(tmp_path: Path) -> None:
+def test_all_trainers_train_the_same_rows(tmp_path: Path) -> None:
     config, base = kettle_config(tmp_path, batch_size=4, rank=8, epochs=1), find_base(str(TINY))
     tokenizer = base.load_tokenizer()
     examples = read_examples(config.domains["shop"].examples or Path())
     maker = RowMaker(config, "shop", ChatTokens(tokenizer, base.end_tokens(tokenizer)), base.context_tokens)
-    rows = maker.closed_book(examples).rows[:8]
-    comparison = training.measure(base, rows, "closed-book", config.training, rounds=1)
-    assert comparison.details["rows"] == 8
-    assert all(value > 0 for pair in comparison.values for value in pair)
+    rows = maker.closed_book(examples).rows
+    comparisons = list(training.measure(base, rows[:8], rows[8:], "closed-book", config.training, rounds=1))
+    assert [comparison.rival for comparison in comparisons] == list(training.RIVALS)
+    for comparison in comparisons:
+        assert comparison.details["rows"] == 8
+        assert all(value > 0 for value in (*comparison.values[0], *comparison.details["losses"]))
 
 
 @pytest.mark.slow
@@ -145,3 +147,13 @@ def test_the_gateway_benchmark_runs_from_the_index_to_its_ratios() -> None:
     command = [sys.executable, "-m", "benchmarks", "gateway", "--json", "--repetitions", "1", "--questions", "2"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=True)
     assert len(json.loads(done.stdout)["comparisons"]) == len(first_token.VARIANTS) * len(first_token.IN_FLIGHT)
+
+
+@pytest.mark.parametrize("action", ["ours", "rival"])
+def test_the_preparing_benchmark_prepares_its_rows_in_a_process_of_its_own(action: str, tmp_path: Path) -> None:
+    preparing.write_rows(tmp_path / "rows.jsonl", 60)
+    preparing.write_rows(tmp_path / "few.jsonl", 40)
+    preparing.write_questions(tmp_path / "questions.jsonl")
+    seconds, mebibytes = preparing.in_process(action, tmp_path, preparing.BARE, questions=True)
+    assert seconds > 0
+    assert 30 < mebibytes < 4000

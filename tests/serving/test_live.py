@@ -1,5 +1,6 @@
 """The main job on real parts: `tandem serve`, vLLM with `models/tiny`, MiniLM, the OpenAI SDK."""
 
+import json
 import re
 import signal
 import subprocess
@@ -12,7 +13,7 @@ import openai
 import psutil
 import pytest
 
-from tests.conftest import LIVE_DOCUMENTS, PROJECT, LiveServer
+from tests.conftest import LIVE_DOCUMENTS, LIVE_LABELS, PROJECT, LiveServer
 from tests.waiting import PATIENCE_SECONDS, until
 
 QUESTIONS = [
@@ -47,6 +48,24 @@ def test_openai_chats(client: openai.OpenAI) -> None:
     assert completion.usage.prompt_tokens > 50
     assert completion.model_extra is not None
     assert completion.model_extra["tandem"]["passages"]["shown"] == 4
+
+
+def test_the_real_engine_holds_an_untaught_model_to_the_labels(client: openai.OpenAI) -> None:
+    """Drawn at random, at a temperature at which it would otherwise say nearly anything."""
+    for seed in range(8):
+        message: Any = [{"role": "user", "content": "Where is my card?"}]
+        chat = client.chat.completions.create(model="intents/base", messages=message, temperature=2, seed=seed)
+        assert chat.choices[0].message.content in LIVE_LABELS
+
+
+def test_the_real_engine_holds_an_untaught_model_to_a_json_schema(live_server: LiveServer) -> None:
+    body = {"domain": "places", "variant": "base", "question": "The green lamp works."}
+    answered = httpx.post(f"{live_server.url}/v1/ask", json=body, timeout=120, trust_env=False)
+    assert answered.status_code == 200, answered.text
+    found = json.loads(answered.json()["answer"])
+    assert found.keys() == {"colour", "broken"}
+    assert found["colour"] in ("red", "green")
+    assert isinstance(found["broken"], bool)
 
 
 def test_openai_streams_the_same_answer(client: openai.OpenAI) -> None:

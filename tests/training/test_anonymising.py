@@ -231,7 +231,7 @@ def test_the_report_counts_by_kind_and_sees_leaks_through_pseudonyms(workspace: 
     values["domains"]["shop"]["questions"] = write_lines(tmp_path / "q.jsonl", [{"id": "q", "question": question}])
     dataset = prepare(Config.model_validate(values), workspace, "shop")
     assert dataset.report["anonymised"]["replaced"] == {"email": 1, "name": 1}
-    assert dataset.report["leaks"] == [{"example": "x", "question": "q"}]
+    assert [(item["example"], item["question"]) for item in dataset.report["contamination"]["exact"]] == [("x", "q")]
     assert "personal data (pseudonym): 1 email, 1 name; 1 examples changed" in "\n".join(summary(dataset.report))
 
 

@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.training.helpers import example
-from training.checks import Leak, Stale, holds, leaks, stale
-from training.examples import Question
+from training.checks import Stale, holds, stale
 
 
 @pytest.mark.parametrize(
@@ -46,8 +45,3 @@ def test_stale_names_the_missing_document_or_the_value_that_is_gone() -> None:
         Stale("changed", "b.md no longer says 'red'"),
         Stale("removed", "there is no document c.md"),
     ]
-
-
-def test_a_question_of_the_evaluation_is_found_whatever_its_marks() -> None:
-    rows = [example("1", "How much is it?"), example("2", "Why?")]
-    assert leaks(rows, [Question("q7", "how much is it")]) == [Leak("1", "q7")]

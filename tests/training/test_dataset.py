@@ -85,7 +85,9 @@ def test_the_report_says_what_is_stale_and_what_leaks(
     config = with_questions(kettle_config(tmp_path), tmp_path / "questions.jsonl")
     dataset = prepare(config, workspace, "shop")
     assert dataset.report["stale"] is None
-    assert dataset.report["leaks"] == [{"example": "Arlo-3", "question": "q1"}]
+    assert [(item["example"], item["question"]) for item in dataset.report["contamination"]["exact"]] == [
+        ("Arlo-3", "q1")
+    ]
     index = kettle_index(workspace.index_folder("shop"), config.retrieval)
     index.delete(["vela.md"])
     monkeypatch.setattr(preparing, "open_index", lambda *_: index)

@@ -121,6 +121,20 @@ def test_a_merged_model_answers_as_base_and_adapter_do(trained: Adapter, tmp_pat
         near += (torch.tensor(log_probabilities(merged, *ids)) - expected).abs().tolist()
         far += (torch.tensor(log_probabilities(plain, *ids)) - expected).abs().tolist()
     assert sum(near) / len(near) < 0.05 < sum(far) / len(far)
+    assert {path.stat().st_mode & 0o444 for path in folder.iterdir()} == {0o444}
+
+
+def test_what_a_kill_leaves_of_an_export_or_an_import_is_removed_by_the_next(
+    trained: Adapter, config: Config, workspace: Workspace, foreign: Path, tmp_path: Path
+) -> None:
+    (tmp_path / ".out.export").mkdir()
+    (tmp_path / ".out.export" / "half").write_text("half")
+    (workspace.adapters_folder / ".import").mkdir()
+    (workspace.adapters_folder / ".import" / "half").write_text("half")
+    export(trained, tmp_path / "out", False, str(TINY))
+    import_adapter(config, workspace, "shop", foreign, "closed-book", silent)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert not (workspace.adapters_folder / ".import").exists()
 
 
 def test_a_folder_that_holds_something_is_left_as_it_is(trained: Adapter, tmp_path: Path) -> None:

@@ -155,7 +155,7 @@ def test_a_run_that_cannot_fit_or_has_nothing_to_go_on_from_does_not_begin(
     with pytest.raises(NotFound, match="leave out --resume") as raised:
         begin(resume=True)
     assert raised.value.code == "nothing_to_resume"
-    monkeypatch.setattr("training.train.free_memory", lambda: 100_000_000)
+    monkeypatch.setattr("training.train.free_memory", lambda _together: 100_000_000)
     with pytest.raises(UserError, match=r"0\.1 GiB are free: the base model alone takes"):
         begin(resume=False)
     assert not any("epoch" in line for line in said)

@@ -1,0 +1,71 @@
+"""Rare languages, labels or groups seen more often: examples repeated within an epoch, none left out."""
+
+import math
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tandem.settings import BalanceConfig
+from training.diversity import largest_first, shown
+from training.examples import Example
+from training.languages import UNDETERMINED, detect_languages
+from training.strata import labels
+
+NOUNS: Final = {"language": "languages", "label": "labels", "group": "groups"}
+
+
+@dataclass(frozen=True)
+class Balanced:
+    """Examples with the repeats right behind the first of each, and the counts of each kind."""
+
+    examples: list[Example]
+    before: dict[str, int]
+    after: dict[str, int]
+    """In the same order, largest first; examples of no kind are in neither."""
+
+    @property
+    def line(self) -> str:
+        """What changed, for people."""
+        return shown([f"{kind} {count} → {self.after[kind]}" for kind, count in self.before.items()])
+
+
+def balance_examples(examples: Sequence[Example], settings: BalanceConfig, seed: int) -> Balanced:
+    """Repeat examples so that a kind's share is proportional to (its examples) ** (1 / temperature).
+
+    The largest kind stays as it is (so does what belongs to none), and nothing is seen more than `settings.repeats`
+    times. Which examples of a kind are repeated once more than others is drawn by the seed. Sampling by temperature is
+    that of Arivazhagan et al. 2019, "Massively Multilingual Neural Machine Translation in the Wild".
+    """
+    kinds = kinds_of(examples, settings)
+    before = largest_first(Counter(kind for kind in kinds if kind is not None))
+    times = [1] * len(examples)
+    for kind, count in before.items():
+        wanted = round(count * factor(count, max(before.values()), settings))
+        positions = [position for position, other in enumerate(kinds) if other == kind]
+        whole, rest = divmod(wanted, count)
+        more = set(random.Random(f"{seed}:{kind}").sample(positions, rest))
+        for position in positions:
+            times[position] = whole + (position in more)
+    repeated = [example for example, number in zip(examples, times, strict=True) for _ in range(number)]
+    after = Counter(kind for kind, number in zip(kinds, times, strict=True) for _ in range(number))
+    return Balanced(repeated, before, {kind: after[kind] for kind in before})
+
+
+def factor(count: int, largest: int, settings: BalanceConfig) -> float:
+    """How many times a kind's examples are seen in an epoch, on average; at least once."""
+    return min(math.pow(largest / count, 1 - 1 / settings.temperature), settings.repeats)
+
+
+def kinds_of(examples: Sequence[Example], settings: BalanceConfig) -> list[str | None]:
+    """The kind of each example, by `settings.by`; None of what has none, or where nothing is to be balanced."""
+    match settings.by:
+        case "language":
+            languages = detect_languages(examples)
+            return [None if languages[e.id] == UNDETERMINED else languages[e.id] for e in examples]
+        case "label":
+            return labels(examples)
+        case "group":
+            return [example.group for example in examples]
+    return [None] * len(examples)
