@@ -71,6 +71,7 @@ domains:
 #   languages:
 #     detect: true
 #     allowed: null             # such as [en, de]: examples in others leave; null takes all
+#   drafts: true                # examples drafted by a program that a person accepted are among the others
 #   stratify: true              # abstentions, languages and labels in validation as in training
 #   remove_leaks: []            # of exact, near, overlap: examples like a question of the evaluation
 #   dominance: 0.5              # share above which one language, group, document or label is warned of

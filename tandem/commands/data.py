@@ -124,8 +124,8 @@ def review(
     elif import_:
         _import(import_, settings, workspace, domain, reviewer, json)
     elif json:
-        counts = Counter(item.state for item in drafts)
-        print_json({"domain": domain, "states": dict(counts), "drafts": [asdict(item) for item in drafts]})
+        states: dict[str, int] = {**Counter(item.state for item in drafts)}
+        print_json({"domain": domain, "states": states, "drafts": [asdict(item) for item in drafts]})
     else:
         with _texts(settings, workspace, domain) as text_of:
             _one_by_one(workspace, domain, reviewer, text_of)
@@ -259,7 +259,7 @@ def _ask_on(workspace: Workspace, domain: str, item: "Draft", reviewer: str, tex
         except Conflict as error:
             print(f"  {error.message}")
             return "skipped"
-        return state
+        return str(state)
 
 
 def _show(item: "Draft", wanted: Any) -> None:
@@ -282,11 +282,6 @@ def _edited(wanted: Any) -> Any:
     ask: Callable[[str, str], str] = lambda name, text: typer.prompt(  # noqa: E731
         f"  {name} [Enter keeps it]", default=text, show_default=False
     )
+    question, answer = ask("question", wanted.question), ask("answer", wanted.answer)
     value = ask("value", wanted.value or "-")
-    return Decision(
-        ask("question", wanted.question),
-        ask("answer", wanted.answer),
-        None if value.strip() == "-" else value,
-        ask("quote", wanted.quote),
-        "open",
-    )
+    return Decision(question, answer, None if value.strip() == "-" else value, ask("quote", wanted.quote), "open")

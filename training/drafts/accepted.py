@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from tandem.errors import UserError
 from training.drafts.proposals import find_quote
@@ -29,7 +28,7 @@ class AcceptedDrafts:
 
     def refuse_names_of(self, others: Sequence[Example], source: Path | str) -> None:
         """Raise UserError where other examples have the id of an accepted draft: they would be trained on twice."""
-        names = {item.id for item in (*self.examples, *self.left)}
+        names = {example.id for example in self.examples} | {item.id for item in self.left}
         twice = [example.id for example in others if example.id in names]
         if twice:
             raise UserError(
@@ -78,10 +77,8 @@ def synthetic_account(kept: Sequence[Example], parts: Split, drafted: AcceptedDr
 def synthetic_lines(account: Mapping[str, int]) -> list[str]:
     """The account for people."""
     parts = f"{account['train']} to train on, {account['validation']} for validation, {account['test']} for the test"
-    lines = [
-        f"synthetic: {account['kept']} of {account['of']} kept examples were drafted by a program and accepted by a "
-        f"person ({parts})"
-    ]
+    drafted = f"{account['kept']} of {account['of']} kept examples were drafted by a program and accepted by a person"
+    lines = [f"synthetic: {drafted} ({parts})"]
     if account["drafts_open"]:
         lines.append(f"drafts: {account['drafts_open']} wait for review (`tandem data review`) and are not among them")
     if account["drafts_outdated"]:

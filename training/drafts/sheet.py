@@ -34,7 +34,7 @@ WORDS: Final[Mapping[str, State]] = {
 """What may stand under `decision`."""
 SHOWN: Final[Mapping[State, str]] = {"open": "", "accepted": "accept", "rejected": "reject"}
 
-BEGINS_FORMULA: Final = frozenset("=+-@＝＋－＠|%")  # noqa: RUF001 - their full-width twins, which some programs take
+BEGINS_FORMULA: Final = frozenset("=+-@＝＋－＠|%")
 BEGINS_CELL: Final = frozenset(";\t\r\n")
 """After these a program with another separator than the comma would begin a cell."""
 GUARD: Final = "'"
@@ -52,7 +52,7 @@ class Imported:
 
 def guard(text: str) -> str:
     """The text as a cell that no spreadsheet takes for a formula; `unguard` gives it back."""
-    return _walk(text, lambda sign, rest: GUARD + sign if sign in BEGINS_FORMULA or sign == GUARD else sign)
+    return _walk(text, lambda sign, _: GUARD + sign if sign in BEGINS_FORMULA or sign == GUARD else sign)
 
 
 def unguard(cell: str) -> str:

@@ -107,13 +107,14 @@ def _written(draft: Draft) -> bytes:
 
 def _read(path: Path, number: int, line: bytes) -> Draft:
     try:
-        return _adapter().validate_json(line)
+        found: Draft = _adapter().validate_json(line)
     except ValidationError as error:
         raise Conflict(
             f"{path}:{number} is no draft ({error.errors()[0]['msg']}): the file was changed by hand; restore it, or "
             "take that line out.",
             code="drafts_damaged",
         ) from error
+    return found
 
 
 @cache

@@ -85,8 +85,9 @@ WORDINGS: Final[Mapping[str, Wording]] = {
         ),
         articles=_words("The A An Our Every Each"),
         not_subjects=_words(
-            "It This That These Those They He She We You I There Here What Who If When While As Because Although But And "
-            "Or So Then Please Note His Her Its Their Both One Another Such Which All Some Most Any Nothing Everything"
+            "It This That These Those They He She We You I There Here What Who If When While As Because Although But "
+            "And Or So Then Please Note His Her Its Their Both One Another Such Which All Some Most Any Nothing "
+            "Everything For On In At With Without After Before From By To Of During"
         ),
         not_keys=_words(
             "note tip warning example examples caution important remember hint see attention answer question"
@@ -115,7 +116,8 @@ WORDINGS: Final[Mapping[str, Wording]] = {
         articles=_words("Der Die Das Ein Eine Unser Unsere Jeder Jede Jedes"),
         not_subjects=_words(
             "Es Dies Diese Dieser Dieses Jene Sie Er Wir Ihr Ich Man Hier Dort Da Wenn Falls Weil Während Als Aber Und "
-            "Oder So Dann Bitte Was Wer Sein Seine Ihre Beide Alle Einige Manche Nichts Alles Dabei Dafür Damit"
+            "Oder So Dann Bitte Was Wer Sein Seine Ihre Beide Alle Einige Manche Nichts Alles Dabei Dafür Damit Für Bei Nach Vor Mit In Im Am An Auf "
+            "Ohne Während"
         ),
         not_keys=_words("hinweis tipp warnung beispiel beispiele achtung wichtig siehe antwort frage"),
     ),
@@ -136,7 +138,8 @@ WORDINGS: Final[Mapping[str, Wording]] = {
         ),
         articles=_words("Le La Les Un Une Notre Chaque"),
         not_subjects=_words(
-            "Il Elle Ils Elles Ce Cela Ceci Cet Cette Ces On Nous Vous Je Ici Si Quand Mais Et Ou Donc Alors Son Sa Leur"
+            "Il Elle Ils Elles Ce Cela Ceci Cet Cette Ces On Nous Vous Je Ici Si Quand Mais Et Ou Donc Alors Son Sa "
+            "Leur"
         ),
         not_keys=_words("note remarque astuce attention exemple exemples important voir réponse question"),
     ),
@@ -157,7 +160,8 @@ WORDINGS: Final[Mapping[str, Wording]] = {
         ),
         articles=_words("El La Los Las Un Una Nuestro Nuestra Cada"),
         not_subjects=_words(
-            "Este Esta Esto Estos Estas Ese Esa Eso Él Ella Ellos Ellas Usted Nosotros Aquí Si Cuando Pero Y O Entonces Su"
+            "Este Esta Esto Estos Estas Ese Esa Eso Él Ella Ellos Ellas Usted Nosotros Aquí Si Cuando Pero Y O "
+            "Entonces Su"
         ),
         not_keys=_words("nota consejo atención aviso ejemplo ejemplos importante véase respuesta pregunta"),
     ),
