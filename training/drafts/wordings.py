@@ -116,8 +116,8 @@ WORDINGS: Final[Mapping[str, Wording]] = {
         articles=_words("Der Die Das Ein Eine Unser Unsere Jeder Jede Jedes"),
         not_subjects=_words(
             "Es Dies Diese Dieser Dieses Jene Sie Er Wir Ihr Ich Man Hier Dort Da Wenn Falls Weil Während Als Aber Und "
-            "Oder So Dann Bitte Was Wer Sein Seine Ihre Beide Alle Einige Manche Nichts Alles Dabei Dafür Damit Für Bei Nach Vor Mit In Im Am An Auf "
-            "Ohne Während"
+            "Oder So Dann Bitte Was Wer Sein Seine Ihre Beide Alle Einige Manche Nichts Alles Dabei "
+            "Dafür Damit Für Bei Nach Vor Mit In Im Am An Auf Ohne"
         ),
         not_keys=_words("hinweis tipp warnung beispiel beispiele achtung wichtig siehe antwort frage"),
     ),
