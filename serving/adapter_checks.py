@@ -6,7 +6,7 @@ Everything that is wrong is found and told at once.
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from serving.engine import Json
 from tandem.adapters import SETTINGS, WEIGHTS, Adapter, base_digest, verify
@@ -14,21 +14,7 @@ from tandem.config import Config
 from tandem.errors import Conflict
 from tandem.lora_shapes import Shapes, read_shapes, wrong_shapes
 from tandem.prompt import PROMPT_HASH
-
-UNSERVED: Final = (
-    "use_dora",
-    "lora_bias",
-    "modules_to_save",
-    "alora_invocation_tokens",
-    "layer_replication",
-    "use_bdlora",
-    "use_qalora",
-    "trainable_token_indices",
-    "target_parameters",
-)
-"""Options of PEFT whose adapters vLLM refuses, or serves as something else."""
-SERVED_INITS: Final = frozenset({"gaussian", "eva", "orthogonal", "mica", "lora_ga"})
-"""Initialisations by name that leave the base model's weights as they are."""
+from tandem.served_lora import highest_rank, obstacles
 
 
 class BaseModel:
@@ -114,13 +100,8 @@ def wrong_settings(settings: Json, max_rank: int) -> Iterator[str]:
     """Options of `adapter_config.json` that the engine cannot serve."""
     if settings.get("peft_type") != "LORA":
         yield f"it is {settings.get('peft_type')!r} and no LoRA"
-    yield from (f"it uses {name}, which vLLM does not serve" for name in UNSERVED if settings.get(name))
-    if settings.get("bias", "none") != "none":
-        yield "it has biases, which vLLM does not serve"
-    start = settings.get("init_lora_weights", True)
-    if isinstance(start, str) and start.lower() not in SERVED_INITS:
-        yield f"its initialisation {start!r} changes the base model's weights"
-    rank = max([settings["r"], *(settings.get("rank_pattern") or {}).values()])
+    yield from obstacles(settings)
+    rank = highest_rank(settings)
     if rank > max_rank:
         yield f"its rank is {rank}, and the engine takes at most {max_rank} (engine.max_adapter_rank)"
 

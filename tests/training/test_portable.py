@@ -192,7 +192,7 @@ def test_an_exported_adapter_can_be_imported(
     ("change", "sentence"),
     [
         ({"use_dora": True}, "vLLM cannot serve DoRA"),
-        ({"r": 7}, "vLLM cannot serve rank 7"),
+        ({"r": 700}, "vLLM cannot serve rank 700"),
         ({"r": "8"}, "its rank is no positive number"),
         ({"r": 512}, "its rank is 512, and the engine takes at most 8: set `engine.max_adapter_rank`"),
         ({"bias": "all"}, "vLLM cannot serve trained biases"),
