@@ -200,6 +200,10 @@ class TrainingConfig(Section):
     """Scale of the adapter; its output is multiplied by alpha / rank."""
     rslora: bool = False
     """Multiply by alpha / √rank instead, so that high ranks learn as fast as low ones (Kalajdzievski 2023)."""
+    quantisation: Literal["nf4"] | None = None
+    """`nf4` keeps the base model in 4 bits while its adapter is trained (QLoRA); on NVIDIA GPUs alone."""
+    gradient_checkpointing: bool = False
+    """Compute activations anew in the backward pass instead of keeping them: less memory, about a third more time."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of the adapter's inputs that a training step leaves out, against learning by heart."""
     learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-3

@@ -54,6 +54,8 @@ domains:
 #   rank: 16                    # of the adapter's matrices: 1, 8, 16, 32, 64 ...
 #   alpha: 32                   # its output is multiplied by alpha / rank
 #   rslora: false               # alpha / root of rank instead: for high ranks
+#   quantisation: null          # nf4: the base model in 4 bits while training (QLoRA), on NVIDIA GPUs
+#   gradient_checkpointing: false  # less memory, about a third more time
 #   dropout: 0.0
 #   learning_rate: 0.001
 #   batch_size: 8               # examples of one step

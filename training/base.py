@@ -59,8 +59,11 @@ class Base:
             )
         return tokenizer
 
-    def load_model(self, dtype: str = "float32") -> Any:
-        """The model on the CPU with weights of `dtype`; ConfigError where it cannot be loaded."""
+    def load_model(self, dtype: str = "float32", **options: Any) -> Any:
+        """The model on the CPU with weights of `dtype`; ConfigError where it cannot be loaded.
+
+        `options` are further ones of `from_pretrained`, such as `quantization_config`.
+        """
         from transformers import AutoModelForCausalLM
         from transformers.utils import logging
 
@@ -68,7 +71,12 @@ class Base:
         logging.set_verbosity_error()
         try:
             return AutoModelForCausalLM.from_pretrained(
-                self.folder, dtype=dtype, local_files_only=True, trust_remote_code=False, use_safetensors=True
+                self.folder,
+                dtype=dtype,
+                local_files_only=True,
+                trust_remote_code=False,
+                use_safetensors=True,
+                **options,
             )
         except (OSError, ValueError, KeyError) as error:
             raise self._unusable(error) from error

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -13,6 +14,7 @@ from tandem.settings import TrainingConfig
 from training.base import Base
 from training.metrics import RunLog
 from training.processes import first_goes_first, is_first, share_of_batch
+from training.quantising import load_quantised
 from training.reporter import Say, make_reporter
 from training.rows import Progress, Row
 from training.runs import Run
@@ -116,7 +118,7 @@ def make_trainer(
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     batch_size = share_of_batch(settings.batch_size)
-    model = base.load_model()
+    model = load_quantised(base) if settings.quantisation else base.load_model()
     arguments = SFTConfig(
         output_dir=str(run.folder),
         seed=settings.seed,
@@ -133,7 +135,9 @@ def make_trainer(
         bf16=takes_bfloat16(model),
         use_cpu=device == "cpu",
         dataloader_pin_memory=device != "cpu",
-        gradient_checkpointing=False,
+        gradient_checkpointing=settings.gradient_checkpointing,
+        gradient_checkpointing_kwargs={"use_reentrant": False} if settings.gradient_checkpointing else None,
+        use_liger_kernel=device != "cpu" and find_spec("liger_kernel") is not None,
         ddp_find_unused_parameters=False,
         completion_only_loss=True,
         max_length=None,

@@ -11,6 +11,8 @@ from tandem.settings import TrainingConfig
 from training.rows import Row
 
 FLOAT_BYTES: Final = 4
+NF4_BYTES: Final = 0.52
+"""Half a byte, and the scales of each 64 numbers, which are quantised themselves."""
 COPIES_OF_ADAPTER: Final = 4
 """Its weights, their gradients, and Adam's two moments."""
 PROCESS_BYTES: Final = 600_000_000
@@ -62,13 +64,15 @@ def estimate_memory(
     answers = max(len(row.tokens.completion_ids) for row in rows)
     tokens = settings.batch_size * longest
     each_layer = HIDDEN_TENSORS * width + FEED_FORWARD_TENSORS * inner
+    if settings.gradient_checkpointing:  # of each layer its input, and all of one layer at a time
+        each_layer = hidden + each_layer // layers
     # The output layer runs where there is a loss: logits, their gradient and the probabilities.
     logits = 3 * settings.batch_size * answers * int(config.vocab_size)
     linear = [shape for name, shape in shapes.items() if len(shape) == 2 and ".layers." in name]
     adapter = sum(settings.rank * (rows_ + columns) for rows_, columns in linear)
     gpu = _has_gpu() if on_gpu is None else on_gpu
     return MemoryEstimate(
-        weights=FLOAT_BYTES * sum(_product(shape) for shape in shapes.values()),
+        weights=round(sum(_product(shape) * _bytes_each(name, shape, settings) for name, shape in shapes.items())),
         adapter=FLOAT_BYTES * COPIES_OF_ADAPTER * adapter,
         activations=FLOAT_BYTES * (tokens * each_layer * layers + logits) * (1 if gpu else HELD_ON_CPU),
         process=0 if gpu else PROCESS_BYTES,
@@ -126,6 +130,11 @@ def _shapes(base: Path) -> Mapping[str, tuple[int, ...]]:
             head: Mapping[str, Any] = json.loads(file.read(int.from_bytes(file.read(8), "little")))
         found |= {name: tuple(value["shape"]) for name, value in head.items() if name != "__metadata__"}
     return found
+
+
+def _bytes_each(name: str, shape: Sequence[int], settings: TrainingConfig) -> float:
+    """Of one number of a tensor: the matrices of the layers are what is quantised."""
+    return NF4_BYTES if settings.quantisation and len(shape) == 2 and ".layers." in name else FLOAT_BYTES
 
 
 def _product(shape: Sequence[int]) -> int:

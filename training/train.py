@@ -17,6 +17,7 @@ from training.dataset import Dataset, read_dataset
 from training.overfitting import overfit_alarm
 from training.preflight import estimate_memory, free_memory, require_memory
 from training.prepare import examples_source, open_index
+from training.quantising import require_quantisable
 from training.references import choose
 from training.rows import Progress, Row, RowMaker, Rows, require_rows
 from training.run_report import write_run_report
@@ -92,6 +93,7 @@ def train(
 
     lora = lora_config(config.training)
     check_servable(lora)
+    require_quantisable(config.training)
     parent = find_parent(config, workspace, domain, kind, parent_version, dataset, lora) if parent_version else None
     labels = rules.labels or tuple(sorted({*own_labels, *(parent.adapter.card.labels if parent else ())}))
     material = gather(config, workspace, domain, kind, dataset, say, progress, parent)

@@ -203,7 +203,7 @@ PREFIX = "base_model.model.model.layers.0.self_attn.q_proj"
         ({"card": {"prompt_hash": "0" * 16}}, "adapter_unfit", "another prompt"),
         ({"settings": {"use_dora": True}}, "adapter_unfit", "vLLM cannot serve DoRA (use_dora)"),
         ({"settings": {"r": 64}}, "adapter_unfit", "its rank is 64, and the engine takes at most 16"),
-        ({"settings": {"init_lora_weights": "pissa"}}, "adapter_unfit", "init_lora_weights='pissa', which changes the base model"),
+        ({"settings": {"init_lora_weights": "pissa"}}, "adapter_unfit", "'pissa', which changes the base model"),
         (
             {"shapes": {f"{PREFIX}.lora_A.weight": (8, 5), f"{PREFIX}.lora_B.weight": (12, 8)}},
             "adapter_unfit",

@@ -239,11 +239,12 @@ def test_settings_that_are_no_json_object_are_refused(config: Config, workspace:
 
 def assert_refused(config: Config, workspace: Workspace, folder: Path, sentence: str) -> None:
     """An import is refused with this in its sentence, and leaves nothing behind."""
-    before = sorted(workspace.adapters_folder.iterdir())
+    before = sorted(workspace.adapters_folder.glob("[!.]*"))
     with pytest.raises(UserError) as error:
         import_adapter(config, workspace, "shop", folder, "closed-book", silent)
     assert sentence in error.value.message
-    assert sorted(workspace.adapters_folder.iterdir()) == before
+    assert sorted(workspace.adapters_folder.glob("[!.]*")) == before
+    assert not (workspace.adapters_folder / ".import").exists()
 
 
 def test_training_does_not_go_on_from_an_imported_adapter(
