@@ -32,8 +32,9 @@ CONTENT: Final = (SETTINGS, WEIGHTS, CARD, REFERENCES)
 
 VERSION_PATTERN: Final = re.compile(r"[0-9a-f]{12}")
 
-Kind = Literal["closed-book", "reading"]
-"""What an adapter was taught: to answer from memory, or from the passages in its prompt."""
+Kind = Literal["closed-book", "reading", "mixed", "documents", "multi-task"]
+"""What an adapter was taught: to answer from memory, from the passages in its prompt, or both; the words of the
+documents themselves; or the tasks of several domains."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,9 @@ class AdapterCard:
     """Folder inside the workspace with the run's numbers (`metrics.jsonl`, `tensorboard/`) and its report."""
     warnings: tuple[str, ...] = ()
     """What the run was warned of, such as that it learned its rows by heart."""
-    task: "Task" = "answers"
+    task: 'Task | Literal["several"]' = "answers"
+    tasks: Mapping[str, Any] = field(default_factory=dict)
+    """Of a multi-task adapter: domain → its task, labels, JSON schema, dataset, rows and scores."""
     labels: tuple[str, ...] = ()
     """The answers that it may give, of classification."""
     json_schema: Mapping[str, Any] | None = None

@@ -34,6 +34,8 @@ LARGEST_SETTINGS: Final = 1 << 20
 """Bytes of an `adapter_config.json` that are read."""
 SPARE: Final = 2
 """Examples that are looked at for each reference prompt: some make no row."""
+IMPORTABLE: Final[tuple[Kind, ...]] = ("closed-book", "reading")
+"""The kinds as which an adapter of others can be taken: its own training is unknown, and these say how it is asked."""
 UNKNOWN: Final = (
     "What it was trained on, under which licence, and whether personal data or test questions were among it.",
     "How it was trained, and what its losses were.",
@@ -48,7 +50,7 @@ def import_adapter(config: Config, workspace: Workspace, domain: str, folder: Pa
     Its reference answers are made over prompts of the domain's newest dataset. Raises UserError for a folder, files,
     settings or weights that cannot be taken (`import_refused`), ConfigError for what vLLM cannot serve.
     """
-    kind = check_kind(kind)
+    kind = check_kind(kind, IMPORTABLE)
     config = config.model_copy(update={"training": config.training.for_kind(kind)})
     dataset = find_dataset(config, workspace, domain, None)
     if kind == "reading":

@@ -1,7 +1,7 @@
 """A dataset in, a published adapter out."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, get_args
 
 from tandem.adapters import Adapter, AdapterCard, Kind
@@ -12,6 +12,26 @@ from tandem.workspace import Workspace
 from training.base import Base, find_base
 from training.continuing import Mixed, Parent, find_parent, mix
 from training.dataset import Dataset, read_dataset
+from training.documents import (
+    UNSEEN_DOCUMENTS,
+    DocumentSet,
+    block_size,
+    describe_blocks,
+    find_documents,
+    packed,
+    prompted,
+)
+from training.mixing import count_modes, mixed_rows, with_modes
+from training.multitask import (
+    TaskRows,
+    TaskSet,
+    described_tasks,
+    find_tasks,
+    repeated,
+    row_counts,
+    score_tasks,
+    watched_tasks,
+)
 from training.overfitting import overfit_alarm
 from training.preflight import estimate_memory, free_memory, require_memory
 from training.prepare import examples_source, open_index
@@ -27,6 +47,12 @@ from training.watching import watch
 KINDS: tuple[Kind, ...] = get_args(Kind)
 OVERRIDES: Final = {kind.replace("-", "_") for kind in KINDS}
 """Settings of one kind alone, which are applied before anything else is done."""
+
+WITHOUT_OPTIONS: Final = {
+    "documents": "it is trained on the index as it is, and begins anew",
+    "multi-task": "it takes the newest dataset of each of its tasks, and begins anew",
+}
+"""Kind → why it knows neither `--dataset` nor `--parent`."""
 
 WITHOUT_EFFECT: Final = {"preset", "checkpoint_seconds"}
 """Settings that change nothing about the outcome."""
@@ -52,6 +78,12 @@ class Material:
     """What is new to the parent, and what of its own is seen again."""
     remembered: dict[str, list[Row]] = field(default_factory=dict)
     """The parent's own validation rows, for the forgetting check."""
+    prompts: list[Row] = field(default_factory=list)
+    """Rows to ask for reference answers, where those that are trained on are no chats."""
+    tasks: dict[str, TaskRows] = field(default_factory=dict)
+    """Domain → its part, of a multi-task adapter."""
+    further: dict[str, Any] = field(default_factory=dict)
+    """What else the card says of how the rows were made."""
 
 
 def train(
@@ -76,12 +108,10 @@ def train(
     """
     kind = check_kind(kind)
     config = config.model_copy(update={"training": config.training.for_kind(kind)})
-    dataset = find_dataset(config, workspace, domain, dataset_name)
+    check_fits(config, domain, kind, dataset_name, parent_version)
+    dataset = find_source(config, workspace, domain, kind, dataset_name)
     rules = task_rules(config.domain(domain))
     own_labels = rules.labels_of([*dataset.split.train, *dataset.split.validation, *dataset.split.test])
-    if kind == "reading":
-        require_reader(config, domain)
-        require_index(workspace, domain)
     from training.forgetting import check_forgetting, forgetting_lines, forgetting_values
     from training.lora import fit, lora_config
     from training.publishing import package_versions, publish_run
@@ -90,7 +120,7 @@ def train(
     check_servable(lora)
     parent = find_parent(config, workspace, domain, kind, parent_version, dataset, lora) if parent_version else None
     labels = rules.labels or tuple(sorted({*own_labels, *(parent.adapter.card.labels if parent else ())}))
-    material = gather(config, workspace, domain, kind, dataset, say, progress, parent)
+    material = collect(config, workspace, domain, kind, dataset, say, progress, parent)
     settings = config.training
     say(f"training on {len(material.train)} rows of {_longest(material.train)} tokens at most")
     estimate = estimate_memory(material.base.folder, [*material.train, *_all(material.watched)], settings)
@@ -127,7 +157,8 @@ def train(
             )
             for line in forgetting_lines(forgotten):
                 say(line)
-        references = choose(_all(material.watched), material.train, settings.seed)
+        scores = score_tasks(material.base, material.tokenizer, fitted.folder, material.tasks, settings.seed, say)
+        references = material.prompts or choose(_all(material.watched), material.train, settings.seed)
         card = AdapterCard(
             domain=domain,
             kind=kind,
@@ -146,7 +177,8 @@ def train(
             created=run.when("fitted"),
             run=str(logs.relative_to(workspace.home)),
             warnings=(alarm,) if alarm else (),
-            task=rules.task,
+            task="several" if material.tasks else rules.task,
+            tasks=described_tasks(material.tasks, scores),
             labels=labels,
             json_schema=rules.json_schema,
         )
@@ -157,12 +189,12 @@ def train(
     return adapter
 
 
-def check_kind(kind: str) -> Kind:
-    """The kind of adapter; UserError for another word."""
-    for known in KINDS:
+def check_kind(kind: str, kinds: tuple[Kind, ...] = KINDS) -> Kind:
+    """The kind of adapter, one of `kinds`; UserError for another word."""
+    for known in kinds:
         if kind == known:
             return known
-    raise UserError(f"{kind!r} is no kind of adapter; there is {' and '.join(KINDS)}.", code="unknown_kind")
+    raise UserError(f"{kind!r} is no kind of adapter; there is {', '.join(kinds)}.", code="unknown_kind")
 
 
 def find_dataset(config: Config, workspace: Workspace, domain: str, name: str | None) -> Dataset:
@@ -173,6 +205,48 @@ def find_dataset(config: Config, workspace: Workspace, domain: str, name: str | 
     except NotFound:
         examples_source(settings, config, domain)
         raise
+
+
+def check_fits(
+    config: Config, domain: str, kind: Kind, dataset_name: str | None = None, parent_version: str | None = None
+) -> None:
+    """Raise UserError where a domain, or an option, has no meaning for a kind."""
+    settings = config.domain(domain)
+    if settings.multi_task and kind != "multi-task":
+        raise UserError(
+            f"{domain} is made of several tasks ({', '.join(settings.multi_task.tasks)}): train it with "
+            f"`--kind multi-task`, or one of them with `--kind {kind}`.",
+            code="unsupported_kind",
+        )
+    if kind == "multi-task" and not settings.multi_task:
+        raise UserError(
+            f"{domain} is one task: add a domain with `multi_task: {{tasks: [{domain}, …]}}` to {config.path}, and "
+            "train that one.",
+            code="unsupported_kind",
+        )
+    if kind in ("reading", "mixed", "documents"):
+        require_reader(config, domain)
+    if kind in ("documents", "multi-task"):
+        for option, given in (("--dataset", dataset_name), ("--parent", parent_version)):
+            if given:
+                raise UserError(
+                    f"`{option}` has no meaning for `--kind {kind}`: leave it out; {WITHOUT_OPTIONS[kind]}.",
+                    code="unsupported_option",
+                )
+
+
+def find_source(
+    config: Config, workspace: Workspace, domain: str, kind: Kind, dataset_name: str | None = None
+) -> Dataset:
+    """What a kind of adapter is trained on, with all that it needs; NotFound or UserError where it is missing."""
+    if kind == "documents":
+        return find_documents(config, workspace, domain)
+    if kind == "multi-task":
+        return find_tasks(config, workspace, domain, find_dataset)
+    dataset = find_dataset(config, workspace, domain, dataset_name)
+    if kind in ("reading", "mixed"):
+        require_index(workspace, domain)
+    return dataset
 
 
 def require_reader(config: Config, domain: str) -> None:
@@ -193,6 +267,77 @@ def require_index(workspace: Workspace, domain: str) -> None:
             f"A reading adapter is trained on passages, and {domain} is not indexed yet: run `tandem index {domain}`.",
             code="no_index",
         )
+
+
+def collect(
+    config: Config,
+    workspace: Workspace,
+    domain: str,
+    kind: Kind,
+    dataset: Dataset,
+    say: Say,
+    progress: Progress,
+    parent: Parent | None = None,
+) -> Material:
+    """All rows of a run, whatever its kind."""
+    if isinstance(dataset, DocumentSet):
+        return gather_documents(config, domain, dataset, say)
+    if isinstance(dataset, TaskSet):
+        return gather_tasks(config, domain, dataset, say)
+    material = gather(config, workspace, domain, kind, dataset, say, progress, parent)
+    if kind == "mixed":
+        modes = {"modes": count_modes(material.train)}
+        return replace(material, watched=with_modes(material.watched), further=modes)
+    return material
+
+
+def gather_documents(config: Config, domain: str, documents: DocumentSet, say: Say) -> Material:
+    """Blocks of the documents' words."""
+    base = find_base(config.base_model)
+    tokenizer = base.load_tokenizer()
+    end, size = tokenizer.eos_token_id, block_size(config, base)
+    train, unseen = (packed(part, tokenizer, end, size) for part in (documents.train, documents.unseen))
+    say(f"{len(documents.train)} documents to learn from, {len(documents.unseen)} to watch; blocks of {size} tokens")
+    chat = ChatTokens(tokenizer, base.end_tokens(tokenizer))
+    prompts = prompted([*documents.unseen, *documents.train], chat, config.domain(domain).system_prompt)
+    further = describe_blocks(documents, train, unseen, size)
+    watched = {UNSEEN_DOCUMENTS: unseen}
+    return Material(documents, base, tokenizer, train, watched, documents.snapshot, prompts=prompts, further=further)
+
+
+def gather_tasks(config: Config, domain: str, tasks: TaskSet, say: Say) -> Material:
+    """The rows of all tasks, each with its own domain's prompt, in the shares that the settings ask for."""
+    settings = config.domain(domain).multi_task
+    assert settings is not None, "check_fits was asked"
+    base = find_base(config.base_model)
+    tokenizer = base.load_tokenizer()
+    chat = ChatTokens(tokenizer, base.end_tokens(tokenizer))
+    parts = {}
+    for name, dataset in tasks.members.items():
+        maker = RowMaker(config, name, chat, base.context_tokens)
+        part = watch("closed-book", config.domain(name).task, dataset.split, config.training)
+        made = {
+            "training": maker.closed_book(part.train),
+            "validation": maker.closed_book([one for examples in part.watched.values() for one in examples]),
+            "test": maker.closed_book(dataset.split.test),
+        }
+        for what, rows in made.items():
+            _say_left_out(f"{name}'s {what}", rows, say)
+        parts[name] = TaskRows(
+            dataset,
+            task_rules(config.domain(name)),
+            require_rows(made["training"], "training", name),
+            require_rows(made["validation"], "validation", name),
+            made["test"].rows,
+        )
+    counts = row_counts({name: len(part.train) for name, part in parts.items()}, settings.weights, settings.temperature)
+    parts = {name: replace(part, rows=counts[name]) for name, part in parts.items()}
+    for name, part in parts.items():
+        share = part.rows / sum(counts.values())
+        say(f"{name}: {len(part.train)} rows, {part.rows} of an epoch's {sum(counts.values())} ({share:.0%})")
+    further = {"weights": settings.weights, "temperature": settings.temperature}
+    train = [row for part in parts.values() for row in repeated(part.train, part.rows, config.training.seed)]
+    return Material(tasks, base, tokenizer, train, watched_tasks(parts), None, tasks=parts, further=further)
 
 
 def gather(
@@ -224,7 +369,10 @@ def gather(
         with open_index(config, workspace, domain) as index:
             assert index is not None, "require_index was asked"
             snapshot = index.snapshot
-            made = {name: maker.reading(part, index, progress) for name, part in parts.items()}
+            share = settings.reading_share if kind == "mixed" else 1.0
+            made = {
+                name: mixed_rows(maker, part, share, settings.seed, index, progress) for name, part in parts.items()
+            }
     for part, rows in made.items():
         _say_left_out(part, rows, say)
     return Material(
@@ -266,9 +414,11 @@ def hyperparameters(config: Config, kind: Kind, material: Material, steps: int) 
     }
     if material.mixed:
         found["parent_rows"] = material.mixed.described(config.training.replay)
-    if kind == "reading":
+    if kind in ("reading", "mixed"):
         found |= {"snapshot": material.snapshot, "retrieval": config.retrieval.model_dump()}
-    return found
+    if kind == "documents":
+        found["snapshot"] = material.snapshot
+    return found | material.further
 
 
 def shown_documents(rows: Sequence[Row], parent: Parent | None = None) -> tuple[str, ...]:

@@ -40,7 +40,7 @@ def watch(kind: Kind, task: Task, parts: Split, settings: TrainingConfig) -> Wat
     train = at_most(parts.train, settings.wordings)
     if task != "answers":
         return watch_task(train, parts.validation)
-    if kind == "reading":
+    if kind == "reading":  # a mixed adapter is taught facts too
         return watch_reading(train, parts.validation)
     return watch_closed_book(train, parts.validation, settings.validation_share, settings.seed)
 
