@@ -23,8 +23,8 @@ def train(
         str,
         typer.Option(
             "--kind",
-            help="closed-book: to answer from memory; reading: from the passages in its prompt; mixed: both; documents: "
-            "to go on with pretraining on the indexed documents; multi-task: the tasks of several domains.",
+            help="closed-book: to answer from memory; reading: from the passages in its prompt; mixed: both; "
+            "documents: to go on with pretraining on the indexed documents; multi-task: the tasks of several domains.",
         ),
     ],
     dataset: Annotated[
