@@ -57,10 +57,10 @@ def find_documents(config: Config, workspace: Workspace, domain: str) -> Documen
         )
     count = min(max(1, round(settings.validation_share * len(documents))), len(documents) - 1)
     held = set(random.Random(settings.seed).sample(sorted(document.id for document in documents), count))
-    parts = [tuple(one for one in documents if (one.id in held) is kept) for kept in (False, True)]
-    content = [domain, settings.seed, *([[one.id, document_digest(one)] for one in part] for part in parts)]
+    train, unseen = (tuple(one for one in documents if (one.id in held) is kept) for kept in (False, True))
+    content = [domain, settings.seed, *([[one.id, document_digest(one)] for one in part] for part in (train, unseen))]
     digest = hashlib.sha256(json.dumps(content, separators=(",", ":")).encode()).hexdigest()
-    return DocumentSet(domain, digest, workspace.index_folder(domain), Split([], []), {}, *parts, snapshot)
+    return DocumentSet(domain, digest, workspace.index_folder(domain), Split([], []), {}, train, unseen, snapshot)
 
 
 def document_text(document: Document) -> str:

@@ -21,6 +21,7 @@ from tandem.settings import Config
 from tandem.workspace import Workspace
 from training.base import Base, find_base
 from training.dataset import Dataset
+from training.kinds import check_fits, check_kind
 from training.prepare import open_index
 from training.publishing import adapter_settings, complete, package_versions
 from training.references import PROMPTS, choose
@@ -28,7 +29,7 @@ from training.rows import Row, RowMaker, require_rows
 from training.servable import check_servable
 from training.tasks import task_rules
 from training.tokens import ChatTokens
-from training.train import Say, check_kind, find_dataset, require_index, require_reader, shown_documents
+from training.train import Say, find_dataset, require_index, shown_documents
 
 LARGEST_SETTINGS: Final = 1 << 20
 """Bytes of an `adapter_config.json` that are read."""
@@ -52,9 +53,9 @@ def import_adapter(config: Config, workspace: Workspace, domain: str, folder: Pa
     """
     kind = check_kind(kind, IMPORTABLE)
     config = config.model_copy(update={"training": config.training.for_kind(kind)})
+    check_fits(config, domain, kind)
     dataset = find_dataset(config, workspace, domain, None)
     if kind == "reading":
-        require_reader(config, domain)
         require_index(workspace, domain)
     staging = Path(tempfile.mkdtemp(prefix=".import-", dir=workspace.adapters_folder))
     try:

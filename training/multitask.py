@@ -4,11 +4,12 @@ import hashlib
 import json
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from tandem.settings import Config
+from tandem.prompt import is_abstention
+from tandem.settings import Config, MultiTaskConfig
 from tandem.statistics import Estimate, estimate
 from tandem.workspace import Workspace
 from tandem.worth import NAMES, WORTH
@@ -16,9 +17,10 @@ from training.base import Base
 from training.dataset import Dataset
 from training.forgetting import MOST_ROWS
 from training.references import BATCH, answer_greedily
-from training.rows import Row
+from training.rows import Row, RowMaker, Rows, require_rows
 from training.splitting import Split
-from training.tasks import TaskRules
+from training.tasks import TaskRules, task_rules
+from training.watching import watch
 
 ALL_TASKS: Final = "all_tasks"
 """Name of the validation rows of all tasks together, whose loss decides when training stops."""
@@ -78,6 +80,29 @@ def find_tasks(config: Config, workspace: Workspace, domain: str, find: FindData
     licences = sorted({one for dataset in members.values() for one in dataset.report.get("licences") or ()})
     digest = hashlib.sha256(content.encode()).hexdigest()
     return TaskSet(domain, digest, workspace.datasets_folder, Split([], []), {"licences": licences}, members)
+
+
+def task_rows(
+    config: Config, name: str, dataset: Dataset, maker: RowMaker, left_out: Callable[[str, Rows], None]
+) -> TaskRows:
+    """The rows of one task, without passages; `left_out` is told of what no row could be made of, part by part."""
+    task = config.domain(name).task
+    part = watch("closed-book", task, dataset.split, config.training)
+    made = {
+        "training": maker.closed_book(part.train),
+        "validation": maker.closed_book([one for examples in part.watched.values() for one in examples]),
+        "test": maker.closed_book(dataset.split.test),
+    }
+    for what, rows in made.items():
+        left_out(f"{name}'s {what}", rows)
+    train, validation = (require_rows(made[what], what, name) for what in ("training", "validation"))
+    return TaskRows(dataset, task_rules(config.domain(name)), train, validation, made["test"].rows)
+
+
+def in_shares(tasks: Mapping[str, TaskRows], settings: MultiTaskConfig) -> dict[str, TaskRows]:
+    """The tasks with how many rows of an epoch each has."""
+    counts = row_counts({name: len(part.train) for name, part in tasks.items()}, settings.weights, settings.temperature)
+    return {name: replace(part, rows=counts[name]) for name, part in tasks.items()}
 
 
 def row_counts(sizes: Mapping[str, int], weights: Mapping[str, float] | None, temperature: float) -> dict[str, int]:
@@ -156,8 +181,6 @@ def described_tasks(tasks: Mapping[str, TaskRows], scores: Mapping[str, TaskScor
 
 def _references(row: Row) -> list[str]:
     """No reference for a row whose right answer is that it is not known."""
-    from tandem.prompt import is_abstention
-
     return [] if is_abstention(row.answer) else [row.answer]
 
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Final, get_args
+from functools import partial
+from typing import Any, Final
 
 from tandem.adapters import Adapter, AdapterCard, Kind
-from tandem.errors import NotFound, UserError
+from tandem.errors import NotFound
 from tandem.prompt import PROMPT_HASH
 from tandem.settings import Config
 from tandem.workspace import Workspace
@@ -21,15 +22,17 @@ from training.documents import (
     packed,
     prompted,
 )
+from training.kinds import KINDS, check_fits, check_kind
 from training.mixing import count_modes, mixed_rows, with_modes
 from training.multitask import (
     TaskRows,
     TaskSet,
     described_tasks,
     find_tasks,
+    in_shares,
     repeated,
-    row_counts,
     score_tasks,
+    task_rows,
     watched_tasks,
 )
 from training.overfitting import overfit_alarm
@@ -44,15 +47,8 @@ from training.tasks import task_rules
 from training.tokens import ChatTokens
 from training.watching import watch
 
-KINDS: tuple[Kind, ...] = get_args(Kind)
 OVERRIDES: Final = {kind.replace("-", "_") for kind in KINDS}
 """Settings of one kind alone, which are applied before anything else is done."""
-
-WITHOUT_OPTIONS: Final = {
-    "documents": "it is trained on the index as it is, and begins anew",
-    "multi-task": "it takes the newest dataset of each of its tasks, and begins anew",
-}
-"""Kind → why it knows neither `--dataset` nor `--parent`."""
 
 WITHOUT_EFFECT: Final = {"preset", "checkpoint_seconds"}
 """Settings that change nothing about the outcome."""
@@ -189,14 +185,6 @@ def train(
     return adapter
 
 
-def check_kind(kind: str, kinds: tuple[Kind, ...] = KINDS) -> Kind:
-    """The kind of adapter, one of `kinds`; UserError for another word."""
-    for known in kinds:
-        if kind == known:
-            return known
-    raise UserError(f"{kind!r} is no kind of adapter; there is {', '.join(kinds)}.", code="unknown_kind")
-
-
 def find_dataset(config: Config, workspace: Workspace, domain: str, name: str | None) -> Dataset:
     """The dataset to train on; says which key to set, or to prepare one, where there is none."""
     settings = config.domain(domain)
@@ -205,34 +193,6 @@ def find_dataset(config: Config, workspace: Workspace, domain: str, name: str | 
     except NotFound:
         examples_source(settings, config, domain)
         raise
-
-
-def check_fits(
-    config: Config, domain: str, kind: Kind, dataset_name: str | None = None, parent_version: str | None = None
-) -> None:
-    """Raise UserError where a domain, or an option, has no meaning for a kind."""
-    settings = config.domain(domain)
-    if settings.multi_task and kind != "multi-task":
-        raise UserError(
-            f"{domain} is made of several tasks ({', '.join(settings.multi_task.tasks)}): train it with "
-            f"`--kind multi-task`, or one of them with `--kind {kind}`.",
-            code="unsupported_kind",
-        )
-    if kind == "multi-task" and not settings.multi_task:
-        raise UserError(
-            f"{domain} is one task: add a domain with `multi_task: {{tasks: [{domain}, …]}}` to {config.path}, and "
-            "train that one.",
-            code="unsupported_kind",
-        )
-    if kind in ("reading", "mixed", "documents"):
-        require_reader(config, domain)
-    if kind in ("documents", "multi-task"):
-        for option, given in (("--dataset", dataset_name), ("--parent", parent_version)):
-            if given:
-                raise UserError(
-                    f"`{option}` has no meaning for `--kind {kind}`: leave it out; {WITHOUT_OPTIONS[kind]}.",
-                    code="unsupported_option",
-                )
 
 
 def find_source(
@@ -247,17 +207,6 @@ def find_source(
     if kind in ("reading", "mixed"):
         require_index(workspace, domain)
     return dataset
-
-
-def require_reader(config: Config, domain: str) -> None:
-    """Raise UserError where a domain's task reads no documents."""
-    task = config.domain(domain).task
-    if task != "answers":
-        raise UserError(
-            f"{domain} has the task {task}, which works on the text it is given and reads no passages: train it with "
-            "`--kind closed-book`.",
-            code="unsupported_kind",
-        )
 
 
 def require_index(workspace: Workspace, domain: str) -> None:
@@ -312,29 +261,16 @@ def gather_tasks(config: Config, domain: str, tasks: TaskSet, say: Say) -> Mater
     base = find_base(config.base_model)
     tokenizer = base.load_tokenizer()
     chat = ChatTokens(tokenizer, base.end_tokens(tokenizer))
-    parts = {}
-    for name, dataset in tasks.members.items():
-        maker = RowMaker(config, name, chat, base.context_tokens)
-        part = watch("closed-book", config.domain(name).task, dataset.split, config.training)
-        made = {
-            "training": maker.closed_book(part.train),
-            "validation": maker.closed_book([one for examples in part.watched.values() for one in examples]),
-            "test": maker.closed_book(dataset.split.test),
-        }
-        for what, rows in made.items():
-            _say_left_out(f"{name}'s {what}", rows, say)
-        parts[name] = TaskRows(
-            dataset,
-            task_rules(config.domain(name)),
-            require_rows(made["training"], "training", name),
-            require_rows(made["validation"], "validation", name),
-            made["test"].rows,
+    parts = {
+        name: task_rows(
+            config, name, one, RowMaker(config, name, chat, base.context_tokens), partial(_say_left_out, say)
         )
-    counts = row_counts({name: len(part.train) for name, part in parts.items()}, settings.weights, settings.temperature)
-    parts = {name: replace(part, rows=counts[name]) for name, part in parts.items()}
+        for name, one in tasks.members.items()
+    }
+    parts = in_shares(parts, settings)
+    total = sum(part.rows for part in parts.values())
     for name, part in parts.items():
-        share = part.rows / sum(counts.values())
-        say(f"{name}: {len(part.train)} rows, {part.rows} of an epoch's {sum(counts.values())} ({share:.0%})")
+        say(f"{name}: {len(part.train)} rows, {part.rows} of an epoch's {total} ({part.rows / total:.0%})")
     further = {"weights": settings.weights, "temperature": settings.temperature}
     train = [row for part in parts.values() for row in repeated(part.train, part.rows, config.training.seed)]
     return Material(tasks, base, tokenizer, train, watched_tasks(parts), None, tasks=parts, further=further)
@@ -374,7 +310,7 @@ def gather(
                 name: mixed_rows(maker, part, share, settings.seed, index, progress) for name, part in parts.items()
             }
     for part, rows in made.items():
-        _say_left_out(part, rows, say)
+        _say_left_out(say, part, rows)
     return Material(
         dataset,
         base,
@@ -441,7 +377,7 @@ def _say_mixed(mixed: Mixed, say: Say) -> None:
         say(f"left out of validation: {len(mixed.known)} that the parent was trained on{_few(mixed.known)}")
 
 
-def _say_left_out(part: str, rows: Rows, say: Say) -> None:
+def _say_left_out(say: Say, part: str, rows: Rows) -> None:
     name = part.replace("_", " ")
     for ids, reason in ((rows.unfound, "whose answer no indexed passage holds"), (rows.too_long, "that are too long")):
         if ids:
