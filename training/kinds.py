@@ -13,6 +13,14 @@ WITHOUT_OPTIONS: Final = {
 }
 """Kind → why it knows neither `--dataset` nor `--parent`."""
 
+OWN_SETTINGS: Final[dict[Kind, set[str]]] = {"mixed": {"reading_share"}, "documents": {"block_tokens"}}
+"""Kind → settings that have a meaning for it alone, and are no part of what other kinds' runs are."""
+
+
+def of_other_kinds(kind: Kind) -> set[str]:
+    """The settings that belong to other kinds alone."""
+    return {name for other, names in OWN_SETTINGS.items() if other != kind for name in names}
+
 
 def check_kind(kind: str, kinds: tuple[Kind, ...] = KINDS) -> Kind:
     """The kind of adapter, one of `kinds`; UserError for another word."""

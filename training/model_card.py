@@ -111,7 +111,7 @@ def _tasks_named(card: AdapterCard) -> str:
 def _task_sections(card: AdapterCard) -> list[str]:
     """What is known of each task of a multi-task adapter."""
     return [
-        _section(f"Task of {name}", _table("", "", {key: value for key, value in task.items() if value}))
+        _section(f"Task of {name}", _table("", "", {key: value for key, value in sorted(task.items()) if value}))
         for name, task in sorted(card.tasks.items())
     ]
 

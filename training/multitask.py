@@ -175,7 +175,7 @@ def described_tasks(tasks: Mapping[str, TaskRows], scores: Mapping[str, TaskScor
             "validation_rows": len(task.validation),
             "score": asdict(scores[name]),
         }
-        for name, task in tasks.items()
+        for name, task in sorted(tasks.items())
     }
 
 

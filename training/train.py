@@ -22,7 +22,7 @@ from training.documents import (
     packed,
     prompted,
 )
-from training.kinds import KINDS, check_fits, check_kind
+from training.kinds import KINDS, check_fits, check_kind, of_other_kinds
 from training.mixing import count_modes, mixed_rows, with_modes
 from training.multitask import (
     TaskRows,
@@ -80,6 +80,11 @@ class Material:
     """Domain → its part, of a multi-task adapter."""
     further: dict[str, Any] = field(default_factory=dict)
     """What else the card says of how the rows were made."""
+
+    @property
+    def decisive(self) -> list[Row]:
+        """The watched rows whose loss decides; those of modes and tasks apart are among them."""
+        return next(iter(self.watched.values()))
 
 
 def train(
@@ -154,7 +159,7 @@ def train(
             for line in forgetting_lines(forgotten):
                 say(line)
         scores = score_tasks(material.base, material.tokenizer, fitted.folder, material.tasks, settings.seed, say)
-        references = material.prompts or choose(_all(material.watched), material.train, settings.seed)
+        references = material.prompts or choose(material.decisive, material.train, settings.seed)
         card = AdapterCard(
             domain=domain,
             kind=kind,
@@ -213,7 +218,8 @@ def require_index(workspace: Workspace, domain: str) -> None:
     """Raise NotFound where a reading adapter has nothing to read."""
     if not workspace.index_folder(domain).is_dir():
         raise NotFound(
-            f"A reading adapter is trained on passages, and {domain} is not indexed yet: run `tandem index {domain}`.",
+            f"An adapter that reads is trained on passages, and {domain} is not indexed yet: run "
+            f"`tandem index {domain}`.",
             code="no_index",
         )
 
@@ -261,13 +267,10 @@ def gather_tasks(config: Config, domain: str, tasks: TaskSet, say: Say) -> Mater
     base = find_base(config.base_model)
     tokenizer = base.load_tokenizer()
     chat = ChatTokens(tokenizer, base.end_tokens(tokenizer))
-    parts = {
-        name: task_rows(
-            config, name, one, RowMaker(config, name, chat, base.context_tokens), partial(_say_left_out, say)
-        )
-        for name, one in tasks.members.items()
-    }
-    parts = in_shares(parts, settings)
+    makers = {name: RowMaker(config, name, chat, base.context_tokens) for name in tasks.members}
+    left_out = partial(_say_left_out, say)
+    made = {name: task_rows(config, name, one, makers[name], left_out) for name, one in tasks.members.items()}
+    parts = in_shares(made, settings)
     total = sum(part.rows for part in parts.values())
     for name, part in parts.items():
         say(f"{name}: {len(part.train)} rows, {part.rows} of an epoch's {total} ({part.rows / total:.0%})")
@@ -334,7 +337,7 @@ def describe(config: Config, kind: Kind, material: Material) -> dict[str, Any]:
         "kind": kind,
         "dataset": material.dataset.digest,
         "base": [material.base.reference, material.base.digest],
-        "training": config.training.model_dump(exclude=OVERRIDES | WITHOUT_EFFECT),
+        "training": config.training.model_dump(exclude=OVERRIDES | WITHOUT_EFFECT | of_other_kinds(kind)),
         "train": [asdict(row.tokens) for row in material.train],
         "watched": {name: [asdict(row.tokens) for row in rows] for name, rows in material.watched.items()},
     }
@@ -343,7 +346,7 @@ def describe(config: Config, kind: Kind, material: Material) -> dict[str, Any]:
 def hyperparameters(config: Config, kind: Kind, material: Material, steps: int) -> dict[str, Any]:
     """What the card says about how it was trained."""
     found: dict[str, Any] = {
-        **config.training.model_dump(exclude=OVERRIDES),
+        **config.training.model_dump(exclude=OVERRIDES | of_other_kinds(kind)),
         "steps": steps,
         "rows": len(material.train),
         "watched": {name: len(rows) for name, rows in material.watched.items()},

@@ -2,7 +2,8 @@
 
 A reading adapter learns a skill, so documents that training never saw show whether it got better. A closed-book adapter
 learns facts, and those of unseen documents it could not know: a document kept from it is a document that it does not
-answer for. So it is taught all, and asked for what it is taught in words it was not taught with.
+answer for. So it is taught all, and asked for what it is taught in words it was not taught with. A mixed adapter is
+taught facts too, and watched as a closed-book one.
 """
 
 import random
@@ -40,7 +41,7 @@ def watch(kind: Kind, task: Task, parts: Split, settings: TrainingConfig) -> Wat
     train = at_most(parts.train, settings.wordings)
     if task != "answers":
         return watch_task(train, parts.validation)
-    if kind == "reading":  # a mixed adapter is taught facts too
+    if kind == "reading":
         return watch_reading(train, parts.validation)
     return watch_closed_book(train, parts.validation, settings.validation_share, settings.seed)
 

@@ -33,7 +33,7 @@ async def swap_adapter(domain: str, body: SwapRequest, services: ServicesNow) ->
 @router.post("/rollback", dependencies=[Depends(require_admin)])
 async def roll_back(domain: str, body: RollbackRequest, services: ServicesNow) -> Response:
     """Let the version before the last swap answer again."""
-    check_domain(domain, services.config)
+    check_one_task(check_domain(domain, services.config), services.config)
     return JsonResponse(_swap_body(await rollback(services.adapters, domain, body.variant, _expected(body))))
 
 

@@ -13,10 +13,10 @@ from torch.nn import functional
 from retrieval.documents import Document
 from retrieval.embedder import load_embedder
 from retrieval.index import Index
-from tandem.adapters import REFERENCES, Adapter, verify
+from tandem.adapters import REFERENCES, Adapter, Kind, verify
 from tandem.errors import NotFound, UserError
 from tandem.prompt import INSTRUCTION
-from tandem.settings import Config
+from tandem.settings import Config, TrainingConfig
 from tandem.workspace import Workspace
 from tests.training.helpers import TINY, example, kettle_config, kettle_documents
 from training.base import find_base
@@ -25,7 +25,7 @@ from training.metrics import read_metrics
 from training.mixing import reading_ids
 from training.prepare import prepare
 from training.publishing import load_adapter
-from training.train import collect, find_source, train
+from training.train import collect, describe, find_source, hyperparameters, train
 
 STEPS: dict[str, Any] = {"epochs": 2, "batch_size": 4, "rank": 8, "validation_share": 0.3}
 
@@ -79,6 +79,8 @@ def test_a_mixed_adapter_learns_rows_of_both_modes_and_is_watched_on_each(config
     adapter = train(config, workspace, "shop", "mixed", None, silent, silent)
     verify(adapter)
     card = adapter.card
+    prompts = [json.dumps(one["messages"]) for one in json.loads((adapter.folder / REFERENCES).read_text())["prompts"]]
+    assert len(set(prompts)) == len(prompts)
     assert (card.kind, card.hyperparameters["reading_share"], card.hyperparameters["snapshot"]) == ("mixed", 0.4, 1)
     modes = card.hyperparameters["modes"]
     assert modes == {"from_memory": len(material.train) - len(reading), "from_passages": len(reading)}
@@ -108,6 +110,23 @@ def test_a_mixed_adapter_can_be_trained_further_and_is_held_against_its_parent(
         prepare(config, workspace, "shop")
     assert find_source(config, workspace, "shop", "mixed").digest == before.digest
     assert (child.card.parent, set(child.card.forgetting)) == (parent.version, {"other_wordings"})
+
+
+@pytest.mark.parametrize("kind", ["closed-book", "reading"])
+def test_runs_of_other_kinds_are_named_as_before_there_were_these_settings(
+    kind: Kind, config: Config, workspace: Workspace
+) -> None:
+    described = []
+    for share, size in ((0.4, 24), (0.9, 64)):
+        changed = {"reading_share": share, "block_tokens": size, "documents": {"rank": 1}}
+        training = TrainingConfig.model_validate({**config.training.model_dump(), **changed}).for_kind(kind)
+        varied = config.model_copy(update={"training": training})
+        material = collect(
+            varied, workspace, "shop", kind, find_source(varied, workspace, "shop", kind), silent, silent
+        )
+        described.append((describe(varied, kind, material), hyperparameters(varied, kind, material, 1)))
+    assert described[0] == described[1]
+    assert not {"reading_share", "block_tokens", "documents"} & described[0][0]["training"].keys()
 
 
 def test_documents_are_cut_into_blocks_in_which_every_token_but_the_first_is_predicted_once(tokenizer: Any) -> None:

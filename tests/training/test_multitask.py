@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tandem.adapters import Adapter, Duty, find_adapter, verify
+from tandem.adapters import REFERENCES, Adapter, Duty, find_adapter, verify
 from tandem.config import load_config
 from tandem.errors import ConfigError, NotFound, UserError
 from tandem.settings import Config
@@ -18,6 +18,7 @@ from tests.training.helpers import TINY, kettle_rows, write_lines
 from tests.training.test_tasks import labelled
 from training.base import find_base
 from training.metrics import read_metrics
+from training.model_card import model_card
 from training.multitask import answers, repeated, row_counts
 from training.prepare import prepare
 from training.publishing import load_adapter
@@ -126,6 +127,12 @@ def test_the_card_has_every_task_with_its_loss_and_its_score(
     assert (card.tasks["desk"]["score"]["measure"], card.tasks["desk"]["score"]["part"]) == ("accuracy", "test")
     assert (card.tasks["shop"]["score"]["measure"], card.tasks["shop"]["score"]["part"]) == ("correct", "validation")
     assert sum(line.startswith(("desk: accuracy", "shop: correct")) for line in said) == 2
+
+
+def test_its_page_and_its_reference_prompts_name_nothing_twice(adapter: Adapter) -> None:
+    prompts = [json.dumps(one["messages"]) for one in json.loads((adapter.folder / REFERENCES).read_text())["prompts"]]
+    assert len(set(prompts)) == len(prompts)
+    assert model_card(adapter.card, adapter.version) == (adapter.folder / "README.md").read_text()
 
 
 def test_the_score_of_a_task_is_that_of_the_published_adapter(
