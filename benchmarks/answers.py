@@ -13,9 +13,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from eval.metrics import holds
 from tandem.client import post
 from tandem.demo import CONFIGURATION, DOMAIN, Demo
+from tandem.measures import holds
 
 Z95 = 1.959964
 DOCUMENTS = CONFIGURATION.with_name("documents-v2")

@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from eval.metrics import exact_match, normalise, token_f1
+from tandem.measures import exact_match, normalise, token_f1
 from tandem.prompt import Message, Passage, build_messages, find_markers, is_abstention
 from training.pretrain.evaluate import FOUR_PASSAGES, Source, writer
 from training.pretrain.lessons import Exercise, Lesson

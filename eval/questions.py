@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from eval.metrics import normalise, value_words
 from tandem.errors import UserError
+from tandem.measures import normalise, value_words
 from tandem.synthetic import is_synthetic
 
 SPLITS: Final = ("validation", "test")

@@ -6,11 +6,11 @@ from typing import Any, Final
 
 from eval.plots import Mark, interval_plot
 from eval.recommendation import Comparison, show_p, show_points
-from eval.tasks import NAMES
 from eval.verdict import Verdict
 from tandem.files import write_atomic
 from tandem.pages import render_page
 from tandem.statistics import Estimate
+from tandem.worth import NAMES
 
 REPORT: Final = "verdict.html"
 TEMPLATE: Final = "report.html.jinja"

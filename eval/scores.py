@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from eval.answers import Answer
-from eval.metrics import abstains, citation_precision, citation_recall, cites_rightly, keeps_style
 from eval.questions import Question
-from eval.tasks import WORTH
+from tandem.measures import abstains, citation_precision, citation_recall, cites_rightly, keeps_style
 from tandem.settings import SuccessConfig, Task
+from tandem.worth import WORTH
 
 PARTS: Final = (
     "success",

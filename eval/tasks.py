@@ -1,19 +1,17 @@
 """What an answer of each task is worth, and the scores that fit the task."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
 
 from eval.answers import Answer
 from eval.classification import LabelScores, by_label, overall
-from eval.metrics import is_correct
 from eval.questions import Question
-from eval.texts import chrf, rouge_l
 from tandem.json_schema import read_schema, violations
 from tandem.settings import Task
 from tandem.statistics import Estimate, estimate
+from tandem.texts import chrf, rouge_l
+from tandem.worth import as_object, field_accuracy
 
 
 @dataclass(frozen=True)
@@ -31,36 +29,6 @@ class TaskResult:
     scores: Mapping[str, Estimate]
     labels: tuple[LabelScores, ...] = field(default_factory=tuple)
     """Of classification, by name."""
-
-
-def field_accuracy(text: str, references: Sequence[str]) -> float:
-    """The share of the fields of both objects that have the same value; the best reference counts; no JSON is 0."""
-    said = _object(text)
-    return max((_shared(said, wanted) for wanted in map(_object, references) if wanted is not None), default=0.0)
-
-
-def exact_label(text: str, references: Sequence[str]) -> float:
-    """1.0 when the answer is the label, to the letter."""
-    return float(text.strip() in references)
-
-
-WORTH: Final[Mapping[Task, Callable[[str, Sequence[str]], float]]] = {
-    "answers": is_correct,
-    "classification": exact_label,
-    "extraction": field_accuracy,
-    "summarisation": rouge_l,
-    "translation": chrf,
-}
-"""Task → how right an answer is, 0 to 1: the part `correct` of success."""
-
-NAMES: Final[Mapping[Task, str]] = {
-    "answers": "correct",
-    "classification": "accuracy",
-    "extraction": "field accuracy",
-    "summarisation": "ROUGE-L",
-    "translation": "chrF",
-}
-"""Task → what that is called in tables."""
 
 
 def task_result(judging: Judging, questions: Sequence[Question], answers: Sequence[Answer]) -> TaskResult | None:
@@ -92,31 +60,10 @@ def _measures(judging: Judging) -> dict[str, Callable[[str, Sequence[str]], floa
     schema = read_schema(judging.json_schema)
 
     def valid(text: str, _: Sequence[str]) -> float:
-        said = _object(text)
+        said = as_object(text)
         return float(said is not None and not any(violations(schema, said)))
 
     def exact(text: str, references: Sequence[str]) -> float:
         return float(field_accuracy(text, references) == 1.0)
 
     return {"valid": valid, "field_accuracy": field_accuracy, "exact": exact}
-
-
-def _object(text: str) -> dict[str, Any] | None:
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def _shared(said: dict[str, Any] | None, wanted: dict[str, Any]) -> float:
-    if said is None:
-        return 0.0
-    keys = said.keys() | wanted.keys()
-    same = sum(key in said and key in wanted and _same(said[key], wanted[key]) for key in keys)
-    return same / len(keys) if keys else 1.0
-
-
-def _same(left: Any, right: Any) -> bool:
-    """As JSON: true is not 1."""
-    return json.dumps(left, sort_keys=True) == json.dumps(right, sort_keys=True)

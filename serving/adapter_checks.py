@@ -63,9 +63,11 @@ def check_adapter(adapter: Adapter, config: Config, base: BaseModel) -> None:
 
 def wrong_task(adapter: Adapter, config: Config) -> Iterator[str]:
     """What does not fit between the card and the domain as it is configured now."""
-    domain = config.domains.get(adapter.card.domain)
-    if domain is not None and domain.task != adapter.card.task:
-        yield f"it was trained for the task {adapter.card.task}, and the domain's is {domain.task}: train it anew"
+    for name, duty in adapter.card.duties.items():
+        domain = config.domains.get(name)
+        if domain is not None and domain.task != duty.task:
+            whose = f"{name}'s" if adapter.card.tasks else "the domain's"
+            yield f"it was trained for the task {duty.task}, and {whose} is {domain.task}: train it anew"
 
 
 def wrong_origin(adapter: Adapter, base: BaseModel) -> Iterator[str]:

@@ -15,7 +15,7 @@ from typing import Any, Final
 from serving.adapter_checks import BaseModel, check_adapter
 from serving.engine import EngineClient, Json, ModelMissing
 from serving.targets import Target, check_domain, no_adapter
-from tandem.adapters import Adapter, list_adapters, read_adapter
+from tandem.adapters import Adapter, find_adapter, list_adapters
 from tandem.config import Config
 from tandem.database import Database, Pointer
 from tandem.errors import Conflict, TandemError, Unavailable
@@ -76,8 +76,8 @@ class Adapters:
         return await asyncio.to_thread(list_adapters, self._workspace, check_domain(domain, self._config))
 
     async def read(self, domain: str, version: str) -> Adapter:
-        """One adapter; NotFound, or UserError for what is no version."""
-        return await asyncio.to_thread(read_adapter, self._workspace, domain, version)
+        """One adapter, a multi-task one among whose tasks the domain is too; NotFound, or UserError for no version."""
+        return await asyncio.to_thread(find_adapter, self._workspace, domain, version)
 
     async def resolve(self, target: Target) -> Adapter | None:
         """The adapter that answers for `target`: its own version, or the pointer's; None where none is needed.
@@ -179,11 +179,16 @@ class Adapters:
         async with self._locks[adapter.name]:
             if adapter.name not in self._loaded or self._in_use[adapter.name]:
                 return
-            pointers = await self.pointers(adapter.card.domain)
-            if not any(pointer.version == adapter.version for pointer in pointers.values()):
+            if not await self._is_pointed_to(adapter):
                 await self._engine.unload_adapter(adapter.name)
                 self._loaded.discard(adapter.name)
             self._unwanted.discard(adapter.name)
+
+    async def _is_pointed_to(self, adapter: Adapter) -> bool:
+        """Whether a variant of any domain that it answers for points to it."""
+        domains = [domain for domain in adapter.card.duties if domain in self._config.domains]
+        pointers = [pointer for domain in domains for pointer in (await self.pointers(domain)).values()]
+        return any(pointer.version == adapter.version for pointer in pointers)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         async def logged() -> None:

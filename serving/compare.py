@@ -10,7 +10,7 @@ from serving.answers import Answer, Asked
 from serving.engine import Json
 from serving.flow import Services, answer
 from serving.problems import our_mistake
-from serving.targets import Target
+from serving.targets import Target, check_one_task
 from tandem.errors import TandemError
 
 logger = logging.getLogger(__name__)
@@ -54,6 +54,7 @@ async def compare(services: Services, asked: Asked, targets: Sequence[Target]) -
 
 async def comparable(services: Services, domain: str) -> list[Target]:
     """The variants of a domain that answer now."""
+    check_one_task(domain, services.config)
     tuned = await services.adapters.pointers(domain)
     reads = services.config.domains[domain].task == "answers"
     return [

@@ -98,7 +98,9 @@ def check_variant(variant: str) -> str:
 
 
 def check_answerable(target: Target, config: Config) -> None:
-    """Raise Conflict (`no_router`) where nothing chooses the variant yet, UserError where the task reads nothing."""
+    """Raise Conflict (`no_router`) where nothing chooses the variant yet, UserError where the task reads nothing or
+    the domain is made of several."""
+    check_one_task(target.domain, config)
     task = config.domains[target.domain].task
     if target.variant == "auto":
         raise no_router(target)
@@ -107,6 +109,18 @@ def check_answerable(target: Target, config: Config) -> None:
             f"The domain {target.domain!r} has the task {task}, which reads no documents; ask "
             f"'{target.domain}/finetuned' or '{target.domain}/base'.",
             code="unsupported_variant",
+            param="model",
+        )
+
+
+def check_one_task(domain: str, config: Config) -> None:
+    """Raise UserError (`several_tasks`) for a domain that is made of others: these are asked, and pointed to."""
+    several = config.domains[domain].multi_task
+    if several:
+        raise UserError(
+            f"The domain {domain!r} is made of several tasks, and a request names one of them: ask or swap "
+            f"{', '.join(repr(f'{task}/finetuned') for task in several.tasks)}.",
+            code="several_tasks",
             param="model",
         )
 

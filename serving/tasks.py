@@ -89,19 +89,21 @@ async def find_form(config: Config, adapters: Adapters, target: Target, adapter:
     Raises Conflict (`no_labels`) for a base model of which nobody says between which labels it has to choose.
     """
     domain = config.domains[target.domain]
+    duty = adapter.card.duties.get(target.domain) if adapter else None
     if domain.task == "classification":
-        labels = adapter.card.labels if adapter else ()
+        labels = duty.labels if duty else ()
         return Form(labels=labels or tuple(domain.labels) or await _labels_of_the_live_adapter(adapters, target))
     if domain.task == "extraction":
         assert domain.json_schema is not None, "the settings ask for it"
-        schema = adapter.card.json_schema if adapter else None
+        schema = duty.json_schema if duty else None
         return Form(json_schema=schema or _schema(domain.json_schema))
     return Form()
 
 
 async def _labels_of_the_live_adapter(adapters: Adapters, target: Target) -> tuple[str, ...]:
     pointer = (await adapters.pointers(target.domain)).get("finetuned")
-    labels = (await adapters.read(target.domain, pointer.version)).card.labels if pointer else ()
+    duties = (await adapters.read(target.domain, pointer.version)).card.duties if pointer else {}
+    labels = duties[target.domain].labels if target.domain in duties else ()
     if not labels:
         raise Conflict(
             f"{target.name!r} has no labels to choose from: list them as `domains.{target.domain}.labels`, or let an "

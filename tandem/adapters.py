@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from tandem.errors import Conflict, NotFound, UserError
 from tandem.files import sync_folder, write_atomic
-from tandem.names import validate_name
+from tandem.names import is_name, validate_name
 from tandem.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -32,8 +32,18 @@ CONTENT: Final = (SETTINGS, WEIGHTS, CARD, REFERENCES)
 
 VERSION_PATTERN: Final = re.compile(r"[0-9a-f]{12}")
 
-Kind = Literal["closed-book", "reading"]
-"""What an adapter was taught: to answer from memory, or from the passages in its prompt."""
+Kind = Literal["closed-book", "reading", "mixed", "documents", "multi-task"]
+"""What an adapter was taught: to answer from memory, from the passages in its prompt, or both; the words of the
+documents themselves; or the tasks of several domains."""
+
+
+@dataclass(frozen=True)
+class Duty:
+    """What an adapter does for one domain: its task, and the form of its answers."""
+
+    task: str
+    labels: tuple[str, ...] = ()
+    json_schema: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -66,7 +76,9 @@ class AdapterCard:
     """Folder inside the workspace with the run's numbers (`metrics.jsonl`, `tensorboard/`) and its report."""
     warnings: tuple[str, ...] = ()
     """What the run was warned of, such as that it learned its rows by heart."""
-    task: "Task" = "answers"
+    task: 'Task | Literal["several"]' = "answers"
+    tasks: Mapping[str, Any] = field(default_factory=dict)
+    """Of a multi-task adapter: domain → its task, labels, JSON schema, dataset, rows and scores."""
     labels: tuple[str, ...] = ()
     """The answers that it may give, of classification."""
     json_schema: Mapping[str, Any] | None = None
@@ -75,6 +87,15 @@ class AdapterCard:
     """Of an adapter that was not trained here: the SHA-256 of each file as it came. Empty for those trained here."""
     unknown: tuple[str, ...] = ()
     """What nobody here can tell of an imported adapter."""
+
+    @property
+    def duties(self) -> dict[str, Duty]:
+        """Domain → what it does there: its own domain, or those of the tasks of a multi-task adapter."""
+        if not self.tasks:
+            return {self.domain: Duty(self.task, self.labels, self.json_schema)}
+        return {
+            name: Duty(task["task"], tuple(task["labels"]), task["json_schema"]) for name, task in self.tasks.items()
+        }
 
     def to_json(self) -> bytes:
         return json.dumps(asdict(self), ensure_ascii=False, indent=2, sort_keys=True).encode() + b"\n"
@@ -152,6 +173,21 @@ def read_adapter(workspace: Workspace, domain: str, version: str) -> Adapter:
             f"{folder / CARD} cannot be read: restore it, or train again.", code="adapter_damaged"
         ) from error
     return Adapter(version, folder, card)
+
+
+def find_adapter(workspace: Workspace, domain: str, version: str) -> Adapter:
+    """The adapter that may answer for a domain under a version: one of its own, or a multi-task adapter that has it
+    among its tasks. Raises as `read_adapter`."""
+    try:
+        return read_adapter(workspace, domain, version)
+    except NotFound:
+        for folder in workspace.adapters_folder.glob(f"*-{version}"):
+            owner = folder.name.removesuffix(f"-{version}")
+            if owner != domain and is_name(owner):
+                found = read_adapter(workspace, owner, version)
+                if domain in found.card.duties:
+                    return found
+        raise
 
 
 def list_adapters(workspace: Workspace, domain: str) -> list[Adapter]:

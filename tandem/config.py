@@ -14,6 +14,7 @@ from tandem.settings import (
     Config,
     DomainConfig,
     EngineConfig,
+    MultiTaskConfig,
     RetrievalConfig,
     Section,
     ServingConfig,
@@ -113,6 +114,8 @@ def _unknown_key(source: YamlSource, location: tuple[str | int, ...]) -> Problem
             section = SuccessConfig
         case ["domains", _, "success", "style_rules", _]:
             section = StyleRule
+        case ["domains", _, "multi_task"]:
+            section = MultiTaskConfig
         case ["training", "cleaning"]:
             section = CleaningConfig
         case [name, *_]:

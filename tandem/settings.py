@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Final, Literal, Self, get_args
 
 from pydantic import (
     AfterValidator,
@@ -189,6 +189,10 @@ class BalanceConfig(Section):
     """Times that an example is seen in an epoch, at most: more is learning by heart."""
 
 
+KINDS_WITH_OVERRIDES: Final = ("closed_book", "reading", "mixed", "documents", "multi_task")
+"""The kinds of adapter, as the settings write them."""
+
+
 class TrainingConfig(Section):
     """How adapters are trained."""
 
@@ -223,6 +227,10 @@ class TrainingConfig(Section):
     """Passages beside the right one in a reading adapter's rows."""
     without_right_passage: Annotated[float, Field(ge=0, lt=1)] = 0.2
     """Share of a reading adapter's rows whose right passage is left out; their answer is the abstention."""
+    reading_share: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """Share of a mixed adapter's rows that show passages; the others are asked from memory."""
+    block_tokens: Annotated[int, Field(ge=8, strict=True)] = 256
+    """Length of the blocks into which documents are packed for `--kind documents`; the base model's limit wins."""
     replay: Annotated[float, Field(ge=0, le=1)] = 0.2
     """Share of the parent's training rows that `tandem train --parent` mixes in, against forgetting."""
     seed: Annotated[int, Field(ge=0, strict=True)] = 20261122
@@ -248,6 +256,12 @@ class TrainingConfig(Section):
     """What is different for adapters that answer from memory."""
     reading: TrainingOverrides = Field(default_factory=TrainingOverrides)
     """What is different for adapters that answer from passages."""
+    mixed: TrainingOverrides = Field(default_factory=TrainingOverrides)
+    """What is different for adapters that do both."""
+    documents: TrainingOverrides = Field(default_factory=TrainingOverrides)
+    """What is different for adapters that go on with pretraining, on the documents themselves."""
+    multi_task: TrainingOverrides = Field(default_factory=TrainingOverrides)
+    """What is different for adapters of several domains' tasks."""
 
     @model_validator(mode="before")
     @classmethod
@@ -260,19 +274,41 @@ class TrainingConfig(Section):
         return values
 
     def for_kind(self, kind: str) -> Self:
-        """The settings that hold for one kind of adapter, `closed-book` or `reading`, with no overrides left."""
+        """The settings that hold for one kind of adapter, such as `closed-book`, with no overrides left."""
         overrides: TrainingOverrides = getattr(self, kind.replace("-", "_"))
-        nothing = {"closed_book": TrainingOverrides(), "reading": TrainingOverrides()}
+        nothing = {name: TrainingOverrides() for name in KINDS_WITH_OVERRIDES}
         return self.model_copy(update=nothing | overrides.model_dump(exclude_none=True))
 
     @property
     def highest_rank(self) -> int:
-        """Of the ranks of both kinds of adapter."""
-        return max(self.rank, self.closed_book.rank or self.rank, self.reading.rank or self.rank)
+        """Of the ranks of all kinds of adapter."""
+        return max(getattr(self, kind).rank or self.rank for kind in KINDS_WITH_OVERRIDES)
 
 
 Task = Literal["answers", "classification", "extraction", "summarisation", "translation"]
 """What a domain's model does with a text; `answers` answers questions, the others read no documents."""
+
+
+class MultiTaskConfig(Section):
+    """One adapter for several domains: each is a task with its own examples, prompt, labels or schema."""
+
+    tasks: Annotated[list[DomainName], Field(min_length=2)]
+    """The domains; each answers requests for it under its own name, `desk/finetuned`."""
+    weights: dict[DomainName, Annotated[float, Field(gt=0, allow_inf_nan=False)]] | None = None
+    """Domain → its part of the training rows, to scale; null lets the sizes decide."""
+    temperature: Annotated[float, Field(ge=1, le=100)] = 1.0
+    """Rows in proportion to size ** (1 / temperature): 1 as they are, higher gives small tasks more (Raffel et al.
+    2020)."""
+
+    @model_validator(mode="after")
+    def _refuse_contradictions(self) -> Self:
+        if len(set(self.tasks)) < len(self.tasks):
+            raise ValueError("tasks names one domain twice")
+        if self.weights is not None and set(self.weights) != set(self.tasks):
+            raise ValueError(f"weights has to name each of the tasks and no other: {', '.join(self.tasks)}")
+        if self.weights is not None and self.temperature != 1:
+            raise ValueError("weights and temperature both decide the shares: leave one of them out")
+        return self
 
 
 class DomainConfig(Section):
@@ -295,9 +331,13 @@ class DomainConfig(Section):
     json_schema: Path | None = None
     """The JSON schema that every answer of extraction keeps."""
     success: SuccessConfig = Field(default_factory=SuccessConfig)
+    multi_task: MultiTaskConfig | None = None
+    """Makes this domain one adapter for the tasks of others; it has nothing else of its own."""
 
     @model_validator(mode="after")
     def _refuse_contradictions(self) -> Self:
+        if self.multi_task and (further := sorted(self.model_fields_set - {"multi_task"})):
+            raise ValueError(f"a domain with multi_task has nothing of its own: put {further[0]} into its tasks")
         if self.labels and self.task != "classification":
             raise ValueError(f"labels are for `task: classification`, and the task is {self.task}")
         if len(set(self.labels)) < len(self.labels):
@@ -417,6 +457,15 @@ class Config(Section):
     training: TrainingConfig = Field(default_factory=TrainingConfig)
     path: Path = Path("tandem.yaml")
     """The file this was read from; never a key in it."""
+
+    @model_validator(mode="after")
+    def _refuse_unknown_tasks(self) -> Self:
+        for name, domain in self.domains.items():
+            for task in domain.multi_task.tasks if domain.multi_task else ():
+                if task not in self.domains or self.domains[task].multi_task:
+                    kind = "has multi_task itself" if task in self.domains else "is no domain of this file"
+                    raise ValueError(f"domains.{name}.multi_task.tasks names {task!r}, which {kind}")
+        return self
 
     @property
     def max_adapter_rank(self) -> int:

@@ -66,6 +66,8 @@ domains:
 #   test_share: 0.0             # of a task's examples, for its test questions
 #   distractors: 3              # passages beside the right one, for adapters that read
 #   without_right_passage: 0.2  # share of their rows whose answer is the abstention
+#   reading_share: 0.5          # share of a mixed adapter's rows that show passages
+#   block_tokens: 256           # length of the blocks of text of `--kind documents`
 #   replay: 0.2                 # share of the parent's rows that `tandem train --parent` mixes in
 #   seed: 20261122
 #   checkpoint_seconds: 30      # between checkpoints within an epoch: what a kill can cost
@@ -83,6 +85,9 @@ domains:
 #     repeats: 10               # times an example is seen in an epoch, at most
 #   closed_book: {{}}             # what is different for adapters that answer from memory
 #   reading: {{}}                 # and for those that answer from passages
+#   mixed: {{}}                   # and for those that do both
+#   documents: {{}}               # and for those that go on with pretraining
+#   multi_task: {{}}              # and for those of several domains' tasks
 #   anonymise:                  # personal data in the examples
 #     mode: off                 # off, mask or pseudonym
 #     kinds: [name, address, email, phone, card, iban, ip, id]

@@ -51,6 +51,7 @@ class Parent:
             validation_share=card.hyperparameters["validation_share"],
             seed=card.seed,
         )
+        assert card.task != "several", "such an adapter is no parent"
         return watch(self.kind, card.task, parts, settings)
 
     @property

@@ -21,6 +21,7 @@ from tandem.settings import Config
 from tandem.workspace import Workspace
 from training.base import Base, find_base
 from training.dataset import Dataset
+from training.kinds import check_fits, check_kind
 from training.prepare import open_index
 from training.publishing import adapter_settings, complete, package_versions
 from training.references import PROMPTS, choose
@@ -28,12 +29,14 @@ from training.rows import Row, RowMaker, require_rows
 from training.servable import check_servable
 from training.tasks import task_rules
 from training.tokens import ChatTokens
-from training.train import Say, check_kind, find_dataset, require_index, require_reader, shown_documents
+from training.train import Say, find_dataset, require_index, shown_documents
 
 LARGEST_SETTINGS: Final = 1 << 20
 """Bytes of an `adapter_config.json` that are read."""
 SPARE: Final = 2
 """Examples that are looked at for each reference prompt: some make no row."""
+IMPORTABLE: Final[tuple[Kind, ...]] = ("closed-book", "reading")
+"""The kinds as which an adapter of others can be taken: its own training is unknown, and these say how it is asked."""
 UNKNOWN: Final = (
     "What it was trained on, under which licence, and whether personal data or test questions were among it.",
     "How it was trained, and what its losses were.",
@@ -48,11 +51,11 @@ def import_adapter(config: Config, workspace: Workspace, domain: str, folder: Pa
     Its reference answers are made over prompts of the domain's newest dataset. Raises UserError for a folder, files,
     settings or weights that cannot be taken (`import_refused`), ConfigError for what vLLM cannot serve.
     """
-    kind = check_kind(kind)
+    kind = check_kind(kind, IMPORTABLE)
     config = config.model_copy(update={"training": config.training.for_kind(kind)})
+    check_fits(config, domain, kind)
     dataset = find_dataset(config, workspace, domain, None)
     if kind == "reading":
-        require_reader(config, domain)
         require_index(workspace, domain)
     with staged(workspace.adapters_folder) as staging:
         # Checked is the copy, which nobody changes between the check and the use.

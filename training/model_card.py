@@ -9,9 +9,22 @@ from tandem.adapters import AdapterCard
 from tandem.files import write_atomic
 
 README: Final = "README.md"
-KNOWN_AS: Final = {"closed-book": "answers from memory", "reading": "answers from the passages in its prompt"}
-VARIANT: Final = {"closed-book": "finetuned", "reading": "hybrid"}
-"""Kind → the variant that such an adapter answers for."""
+KNOWN_AS: Final = {
+    "closed-book": "answers from memory",
+    "reading": "answers from the passages in its prompt",
+    "mixed": "answers from memory and, where its prompt shows passages, from these",
+    "documents": "has read the domain's documents and was taught no answers: it answers as the base model would that "
+    "had seen them",
+    "multi-task": "does the tasks of several domains, each under that domain's name and prompt",
+}
+VARIANTS: Final = {
+    "closed-book": ("finetuned",),
+    "reading": ("hybrid",),
+    "mixed": ("finetuned", "hybrid"),
+    "documents": ("finetuned",),
+    "multi-task": ("finetuned",),
+}
+"""Kind → the variants that such an adapter answers for."""
 MANY: Final = 50
 """Documents that are named one by one; the card's file names them all."""
 
@@ -26,12 +39,13 @@ def model_card(card: AdapterCard, version: str) -> str:
     parts = [
         _head(card),
         f"# {card.domain} {version}",
-        f"A LoRA adapter for `{card.base_model}` that {KNOWN_AS[card.kind]}. Its task: {card.task}.",
+        f"A LoRA adapter for `{card.base_model}` that {KNOWN_AS[card.kind]}. {_tasks_named(card)}",
         _section("Origin", _origin(card)),
         _section("Warnings", [f"- {_line(warning)}" for warning in card.warnings]),
         _section("Unknown", [f"- {_line(what)}" for what in card.unknown]),
         _section("Losses", _table("Rows", "Loss for each token", card.losses)),
         _section("Forgetting", _table("The parent's rows", "Parent and this version", card.forgetting)),
+        *_task_sections(card),
         _section("Labels", [f"- {_line(label)}" for label in card.labels]),
         _section("JSON schema", _schema(card)),
         _section("Settings", _table("Setting", "Value", card.hyperparameters)),
@@ -81,9 +95,25 @@ def _schema(card: AdapterCard) -> list[str]:
 
 
 def _serving(card: AdapterCard, version: str) -> list[str]:
-    swap = f"tandem adapters swap {card.domain} {version} --variant {VARIANT[card.kind]}"
+    swaps = [
+        f"    tandem adapters swap {domain} {version} --variant {variant}"
+        for domain in card.tasks or (card.domain,)
+        for variant in VARIANTS[card.kind]
+    ]
     peft = "Elsewhere: PEFT and vLLM load this folder over the base model above."
-    return [f"    tandem serve\n    {swap}", "", peft]
+    return ["    tandem serve", *swaps, "", peft]
+
+
+def _tasks_named(card: AdapterCard) -> str:
+    return f"Its tasks: {', '.join(card.tasks)}." if card.tasks else f"Its task: {card.task}."
+
+
+def _task_sections(card: AdapterCard) -> list[str]:
+    """What is known of each task of a multi-task adapter."""
+    return [
+        _section(f"Task of {name}", _table("", "", {key: value for key, value in sorted(task.items()) if value}))
+        for name, task in sorted(card.tasks.items())
+    ]
 
 
 def _section(title: str, lines: list[str]) -> str:

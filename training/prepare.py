@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tandem.adapters import file_digest
-from tandem.errors import ConfigError, NotFound
+from tandem.errors import ConfigError, NotFound, UserError
 from tandem.settings import CleaningConfig, Config, DomainConfig
 from tandem.workspace import Workspace
 from training.anonymising import account, account_lines, at_odds, without_personal_data
@@ -103,6 +103,9 @@ def gather(
 
 def examples_source(settings: DomainConfig, config: Config, domain: str) -> Path | str:
     """The file or the name of the examples; ConfigError that names the key where there is none."""
+    if settings.multi_task:
+        commands = ", ".join(f"`tandem prepare {task}`" for task in settings.multi_task.tasks)
+        raise UserError(f"{domain} has no examples of its own, its tasks have: run {commands}.", code="several_tasks")
     if settings.examples is None:
         raise ConfigError(
             f"The domain {domain} has no examples: set `domains.{domain}.examples` in {config.path} to a file of "

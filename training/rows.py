@@ -32,6 +32,8 @@ class Row:
     documents: tuple[str, ...]
     """Ids of the documents that the example names or the prompt shows."""
     tokens: TokenRow
+    reads: bool = False
+    """Whether the prompt has the form that shows passages."""
 
 
 @dataclass
@@ -145,7 +147,7 @@ class RowMaker:
         if self._limit is not None and len(tokens.prompt_ids) + room > self._limit:
             return None
         documents = dict.fromkeys([*example.documents, *(hit.document for hit in hits or ())])
-        return Row(example.id, messages, answer, tuple(documents), tokens)
+        return Row(example.id, messages, answer, tuple(documents), tokens, hits is not None)
 
 
 def require_rows(made: Rows, part: str, domain: str) -> list[Row]:

@@ -18,6 +18,19 @@ PAGE: Final = "report.html"
 TEMPLATE: Final = "run_report.html.jinja"
 
 
+def task_facts(adapter: Adapter) -> dict[str, str]:
+    """A line for each task of a multi-task adapter: its rows, and how it scores."""
+    lines = {}
+    for name, task in adapter.card.tasks.items():
+        score = task["score"]
+        worth = score["worth"]
+        lines[f"Task {name}"] = (
+            f"{task['task']}: {score['measure']} {worth['mean']:.1%} [{worth['low']:.1%}, {worth['high']:.1%}] of "
+            f"{score['rows']} {score['part']} rows; {task['rows']:,} rows, {task['rows_of_an_epoch']:,} of an epoch"
+        )
+    return lines
+
+
 @dataclass(frozen=True)
 class Summary:
     """The numbers of a run in a few lines."""
@@ -58,7 +71,7 @@ def summarise(adapter: Adapter, lines: Sequence[Mapping[str, Any]], estimate: Me
         "Tokens": f"{tokens:,} without padding, {tokens / max(seconds, 1e-9):,.0f} in a second",
         "Memory": f"{_gib(max((line['memory_bytes'] for line in steps), default=0))} at most; "
         f"{_gib(estimate.total)} were expected",
-    }
+    } | task_facts(adapter)
     epochs = [
         {"step": f"{line['step']:,}", "epoch": f"{line['epoch']:g}"}
         | {name.replace("_", " "): f"{loss:.4f}" for name, loss in line["evaluation"].items()}

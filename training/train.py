@@ -1,11 +1,12 @@
 """A dataset in, a published adapter out."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, Final, get_args
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from typing import Any, Final
 
 from tandem.adapters import Adapter, AdapterCard, Kind
-from tandem.errors import NotFound, UserError
+from tandem.errors import NotFound
 from tandem.prompt import PROMPT_HASH
 from tandem.settings import Config
 from tandem.workspace import Workspace
@@ -14,6 +15,28 @@ from training.balancing import balance_examples
 from training.base import Base, find_base
 from training.continuing import Mixed, Parent, find_parent, mix
 from training.dataset import Dataset, read_dataset
+from training.documents import (
+    UNSEEN_DOCUMENTS,
+    DocumentSet,
+    block_size,
+    describe_blocks,
+    find_documents,
+    packed,
+    prompted,
+)
+from training.kinds import KINDS, check_fits, check_kind, of_other_kinds
+from training.mixing import count_modes, mixed_rows, with_modes
+from training.multitask import (
+    TaskRows,
+    TaskSet,
+    described_tasks,
+    find_tasks,
+    in_shares,
+    repeated,
+    score_tasks,
+    task_rows,
+    watched_tasks,
+)
 from training.overfitting import overfit_alarm
 from training.preflight import estimate_memory, free_memory, require_memory
 from training.prepare import examples_source, open_index
@@ -27,7 +50,6 @@ from training.tasks import task_rules
 from training.tokens import ChatTokens
 from training.watching import watch
 
-KINDS: tuple[Kind, ...] = get_args(Kind)
 OVERRIDES: Final = {kind.replace("-", "_") for kind in KINDS}
 """Settings of one kind alone, which are applied before anything else is done."""
 
@@ -55,6 +77,17 @@ class Material:
     """What is new to the parent, and what of its own is seen again."""
     remembered: dict[str, list[Row]] = field(default_factory=dict)
     """The parent's own validation rows, for the forgetting check."""
+    prompts: list[Row] = field(default_factory=list)
+    """Rows to ask for reference answers, where those that are trained on are no chats."""
+    tasks: dict[str, TaskRows] = field(default_factory=dict)
+    """Domain → its part, of a multi-task adapter."""
+    further: dict[str, Any] = field(default_factory=dict)
+    """What else the card says of how the rows were made."""
+
+    @property
+    def decisive(self) -> list[Row]:
+        """The watched rows whose loss decides; those of modes and tasks apart are among them."""
+        return next(iter(self.watched.values()))
 
 
 def train(
@@ -81,12 +114,10 @@ def train(
     """
     kind = check_kind(kind)
     config = config.model_copy(update={"training": config.training.for_kind(kind)})
-    dataset = find_dataset(config, workspace, domain, dataset_name)
+    check_fits(config, domain, kind, dataset_name, parent_version)
+    dataset = find_source(config, workspace, domain, kind, dataset_name)
     rules = task_rules(config.domain(domain))
     own_labels = rules.labels_of([*dataset.split.train, *dataset.split.validation, *dataset.split.test])
-    if kind == "reading":
-        require_reader(config, domain)
-        require_index(workspace, domain)
     from training.forgetting import check_forgetting, forgetting_lines, forgetting_values
     from training.lora import fit, lora_config
     from training.publishing import package_versions, publish_run
@@ -96,7 +127,7 @@ def train(
     require_quantisable(config.training)
     parent = find_parent(config, workspace, domain, kind, parent_version, dataset, lora) if parent_version else None
     labels = rules.labels or tuple(sorted({*own_labels, *(parent.adapter.card.labels if parent else ())}))
-    material = gather(config, workspace, domain, kind, dataset, say, progress, parent)
+    material = collect(config, workspace, domain, kind, dataset, say, progress, parent)
     settings = config.training
     say(f"training on {len(material.train)} rows of {_longest(material.train)} tokens at most")
     together = processes.count()
@@ -138,7 +169,8 @@ def train(
             )
             for line in forgetting_lines(forgotten):
                 say(line)
-        references = choose(_all(material.watched), material.train, settings.seed)
+        scores = score_tasks(material.base, material.tokenizer, fitted.folder, material.tasks, settings.seed, say)
+        references = material.prompts or choose(material.decisive, material.train, settings.seed)
         card = AdapterCard(
             domain=domain,
             kind=kind,
@@ -157,7 +189,8 @@ def train(
             created=run.when("fitted"),
             run=str(logs.relative_to(workspace.home)),
             warnings=(alarm,) if alarm else (),
-            task=rules.task,
+            task="several" if material.tasks else rules.task,
+            tasks=described_tasks(material.tasks, scores),
             labels=labels,
             json_schema=rules.json_schema,
         )
@@ -166,14 +199,6 @@ def train(
         write_run_report(adapter, logs, estimate)
         run.remove()
     return adapter
-
-
-def check_kind(kind: str) -> Kind:
-    """The kind of adapter; UserError for another word."""
-    for known in KINDS:
-        if kind == known:
-            return known
-    raise UserError(f"{kind!r} is no kind of adapter; there is {' and '.join(KINDS)}.", code="unknown_kind")
 
 
 def find_dataset(config: Config, workspace: Workspace, domain: str, name: str | None) -> Dataset:
@@ -186,24 +211,83 @@ def find_dataset(config: Config, workspace: Workspace, domain: str, name: str | 
         raise
 
 
-def require_reader(config: Config, domain: str) -> None:
-    """Raise UserError where a domain's task reads no documents."""
-    task = config.domain(domain).task
-    if task != "answers":
-        raise UserError(
-            f"{domain} has the task {task}, which works on the text it is given and reads no passages: train it with "
-            "`--kind closed-book`.",
-            code="unsupported_kind",
-        )
+def find_source(
+    config: Config, workspace: Workspace, domain: str, kind: Kind, dataset_name: str | None = None
+) -> Dataset:
+    """What a kind of adapter is trained on, with all that it needs; NotFound or UserError where it is missing."""
+    if kind == "documents":
+        return find_documents(config, workspace, domain)
+    if kind == "multi-task":
+        return find_tasks(config, workspace, domain, find_dataset)
+    dataset = find_dataset(config, workspace, domain, dataset_name)
+    if kind in ("reading", "mixed"):
+        require_index(workspace, domain)
+    return dataset
 
 
 def require_index(workspace: Workspace, domain: str) -> None:
     """Raise NotFound where a reading adapter has nothing to read."""
     if not workspace.index_folder(domain).is_dir():
         raise NotFound(
-            f"A reading adapter is trained on passages, and {domain} is not indexed yet: run `tandem index {domain}`.",
+            f"An adapter that reads is trained on passages, and {domain} is not indexed yet: run "
+            f"`tandem index {domain}`.",
             code="no_index",
         )
+
+
+def collect(
+    config: Config,
+    workspace: Workspace,
+    domain: str,
+    kind: Kind,
+    dataset: Dataset,
+    say: Say,
+    progress: Progress,
+    parent: Parent | None = None,
+) -> Material:
+    """All rows of a run, whatever its kind."""
+    if isinstance(dataset, DocumentSet):
+        return gather_documents(config, domain, dataset, say)
+    if isinstance(dataset, TaskSet):
+        return gather_tasks(config, domain, dataset, say)
+    material = gather(config, workspace, domain, kind, dataset, say, progress, parent)
+    if kind == "mixed":
+        modes = {"modes": count_modes(material.train)}
+        return replace(material, watched=with_modes(material.watched), further=modes)
+    return material
+
+
+def gather_documents(config: Config, domain: str, documents: DocumentSet, say: Say) -> Material:
+    """Blocks of the documents' words."""
+    base = find_base(config.base_model)
+    tokenizer = base.load_tokenizer()
+    end, size = tokenizer.eos_token_id, block_size(config, base)
+    train, unseen = (packed(part, tokenizer, end, size) for part in (documents.train, documents.unseen))
+    say(f"{len(documents.train)} documents to learn from, {len(documents.unseen)} to watch; blocks of {size} tokens")
+    chat = ChatTokens(tokenizer, base.end_tokens(tokenizer))
+    prompts = prompted([*documents.unseen, *documents.train], chat, config.domain(domain).system_prompt)
+    further = describe_blocks(documents, train, unseen, size)
+    watched = {UNSEEN_DOCUMENTS: unseen}
+    return Material(documents, base, tokenizer, train, watched, documents.snapshot, prompts=prompts, further=further)
+
+
+def gather_tasks(config: Config, domain: str, tasks: TaskSet, say: Say) -> Material:
+    """The rows of all tasks, each with its own domain's prompt, in the shares that the settings ask for."""
+    settings = config.domain(domain).multi_task
+    assert settings is not None, "check_fits was asked"
+    base = find_base(config.base_model)
+    tokenizer = base.load_tokenizer()
+    chat = ChatTokens(tokenizer, base.end_tokens(tokenizer))
+    makers = {name: RowMaker(config, name, chat, base.context_tokens) for name in tasks.members}
+    left_out = partial(_say_left_out, say)
+    made = {name: task_rows(config, name, one, makers[name], left_out) for name, one in tasks.members.items()}
+    parts = in_shares(made, settings)
+    total = sum(part.rows for part in parts.values())
+    for name, part in parts.items():
+        say(f"{name}: {len(part.train)} rows, {part.rows} of an epoch's {total} ({part.rows / total:.0%})")
+    further = {"weights": settings.weights, "temperature": settings.temperature}
+    train = [row for part in parts.values() for row in repeated(part.train, part.rows, config.training.seed)]
+    return Material(tasks, base, tokenizer, train, watched_tasks(parts), None, tasks=parts, further=further)
 
 
 def gather(
@@ -238,9 +322,12 @@ def gather(
         with open_index(config, workspace, domain) as index:
             assert index is not None, "require_index was asked"
             snapshot = index.snapshot
-            made = {name: maker.reading(part, index, progress) for name, part in parts.items()}
+            share = settings.reading_share if kind == "mixed" else 1.0
+            made = {
+                name: mixed_rows(maker, part, share, settings.seed, index, progress) for name, part in parts.items()
+            }
     for part, rows in made.items():
-        _say_left_out(part, rows, say)
+        _say_left_out(say, part, rows)
     return Material(
         dataset,
         base,
@@ -259,26 +346,25 @@ def gather(
 
 def describe(config: Config, kind: Kind, material: Material) -> dict[str, Any]:
     """What decides the outcome of a run; another value anywhere is another run."""
-    going_on: dict[str, Any] = {"parent": material.parent.adapter.version} if material.parent else {}
-    together = {"processes": processes.count()} if processes.count() > 1 else {}
-    return (
-        going_on
-        | together
-        | {
-            "kind": kind,
-            "dataset": material.dataset.digest,
-            "base": [material.base.reference, material.base.digest],
-            "training": config.training.model_dump(exclude=OVERRIDES | WITHOUT_EFFECT),
-            "train": [asdict(row.tokens) for row in material.train],
-            "watched": {name: [asdict(row.tokens) for row in rows] for name, rows in material.watched.items()},
-        }
-    )
+    found: dict[str, Any] = {
+        "kind": kind,
+        "dataset": material.dataset.digest,
+        "base": [material.base.reference, material.base.digest],
+        "training": config.training.model_dump(exclude=OVERRIDES | WITHOUT_EFFECT | of_other_kinds(kind)),
+        "train": [asdict(row.tokens) for row in material.train],
+        "watched": {name: [asdict(row.tokens) for row in rows] for name, rows in material.watched.items()},
+    }
+    if material.parent:
+        found["parent"] = material.parent.adapter.version
+    if processes.count() > 1:
+        found["processes"] = processes.count()
+    return found
 
 
 def hyperparameters(config: Config, kind: Kind, material: Material, steps: int) -> dict[str, Any]:
     """What the card says about how it was trained."""
     found: dict[str, Any] = {
-        **config.training.model_dump(exclude=OVERRIDES),
+        **config.training.model_dump(exclude=OVERRIDES | of_other_kinds(kind)),
         "steps": steps,
         "rows": len(material.train),
         "watched": {name: len(rows) for name, rows in material.watched.items()},
@@ -287,9 +373,11 @@ def hyperparameters(config: Config, kind: Kind, material: Material, steps: int) 
         found["processes"] = processes.count()
     if material.mixed:
         found["parent_rows"] = material.mixed.described(config.training.replay)
-    if kind == "reading":
+    if kind in ("reading", "mixed"):
         found |= {"snapshot": material.snapshot, "retrieval": config.retrieval.model_dump()}
-    return found
+    if kind == "documents":
+        found["snapshot"] = material.snapshot
+    return found | material.further
 
 
 def shown_documents(rows: Sequence[Row], parent: Parent | None = None) -> tuple[str, ...]:
@@ -312,7 +400,7 @@ def _say_mixed(mixed: Mixed, say: Say) -> None:
         say(f"left out of validation: {len(mixed.known)} that the parent was trained on{_few(mixed.known)}")
 
 
-def _say_left_out(part: str, rows: Rows, say: Say) -> None:
+def _say_left_out(say: Say, part: str, rows: Rows) -> None:
     name = part.replace("_", " ")
     for ids, reason in ((rows.unfound, "whose answer no indexed passage holds"), (rows.too_long, "that are too long")):
         if ids:

@@ -2,7 +2,8 @@
 
 A reading adapter learns a skill, so documents that training never saw show whether it got better. A closed-book adapter
 learns facts, and those of unseen documents it could not know: a document kept from it is a document that it does not
-answer for. So it is taught all, and asked for what it is taught in words it was not taught with.
+answer for. So it is taught all, and asked for what it is taught in words it was not taught with. A mixed adapter is
+taught facts too, and watched as a closed-book one.
 """
 
 import random

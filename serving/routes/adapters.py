@@ -10,7 +10,7 @@ from serving.engine import Json
 from serving.routes.common import JsonResponse, ServicesNow, require_admin
 from serving.schemas import RollbackRequest, SwapRequest
 from serving.swaps import Swap, rollback, swap
-from serving.targets import check_domain
+from serving.targets import check_domain, check_one_task
 
 router = APIRouter(prefix="/v1/domains/{domain}/adapters")
 
@@ -25,7 +25,7 @@ async def list_adapters(domain: str, services: ServicesNow) -> Response:
 @router.post("/swap", dependencies=[Depends(require_admin)])
 async def swap_adapter(domain: str, body: SwapRequest, services: ServicesNow) -> Response:
     """Let a version answer for a tuned variant; 409 `stale_pointer` when `expected` is not what is live."""
-    check_domain(domain, services.config)
+    check_one_task(check_domain(domain, services.config), services.config)
     done = await swap(services.adapters, domain, body.variant, body.version, _expected(body), body.force)
     return JsonResponse(_swap_body(done))
 
@@ -33,7 +33,7 @@ async def swap_adapter(domain: str, body: SwapRequest, services: ServicesNow) ->
 @router.post("/rollback", dependencies=[Depends(require_admin)])
 async def roll_back(domain: str, body: RollbackRequest, services: ServicesNow) -> Response:
     """Let the version before the last swap answer again."""
-    check_domain(domain, services.config)
+    check_one_task(check_domain(domain, services.config), services.config)
     return JsonResponse(_swap_body(await rollback(services.adapters, domain, body.variant, _expected(body))))
 
 

@@ -20,7 +20,9 @@ router = APIRouter()
 async def list_models(request: Request, services: ServicesNow) -> Response:
     """All models; `tandem.answers` says whether one answers now, and `tandem.reason` why not."""
     snapshots = await services.indexes.snapshots()
-    targets = [Target(domain, variant) for domain in services.config.domains for variant in VARIANTS]
+    # A domain made of several tasks is asked under the names of these.
+    answering = [name for name, domain in services.config.domains.items() if domain.multi_task is None]
+    targets = [Target(domain, variant) for domain in answering for variant in VARIANTS]
     data = [await _describe(request, services, target, snapshots) for target in targets]
     return JsonResponse({"object": "list", "data": data})
 

@@ -119,7 +119,7 @@ def _by_variant(verdict: "Verdict") -> "Table":
 
     from eval.recommendation import show_points
     from eval.report import show_interval
-    from eval.tasks import NAMES
+    from tandem.worth import NAMES
 
     parts = [part for part in ("correct", "style", "citation") if part != "style" or verdict.success.style_rules]
     if verdict.task != "answers":

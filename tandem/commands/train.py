@@ -21,7 +21,11 @@ def train(
     domain: DomainArgument,
     kind: Annotated[
         str,
-        typer.Option("--kind", help="closed-book: to answer from memory; reading: from the passages in its prompt."),
+        typer.Option(
+            "--kind",
+            help="closed-book: to answer from memory; reading: from the passages in its prompt; mixed: both; "
+            "documents: to go on with pretraining on the indexed documents; multi-task: the tasks of several domains.",
+        ),
     ],
     dataset: Annotated[
         str | None, typer.Option("--dataset", metavar="DIGEST", help="A prepared dataset; the newest by default.")

@@ -15,10 +15,11 @@ from eval.answers import Answer
 from eval.classification import by_label, overall
 from eval.questions import Question
 from eval.scores import score
-from eval.tasks import Judging, field_accuracy, task_result
-from eval.texts import chrf, rouge_l
+from eval.tasks import Judging, task_result
 from tandem import cli
 from tandem.settings import SuccessConfig
+from tandem.texts import chrf, rouge_l
+from tandem.worth import field_accuracy
 from tests.eval.gateway import gateway, say, write_rows
 
 LABELS = st.sampled_from(["card", "cash", "pin", "top_up"])

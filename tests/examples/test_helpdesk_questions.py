@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from eval.metrics import normalise
 from serving.citations import Source, check_answer
 from tandem.config import load_config
+from tandem.measures import normalise
 from tandem.prompt import ABSTENTION, find_markers
 from tests.examples.evidence import ABSENT, ABSENT_OF_EXAMPLES, EVIDENCE
 from tests.examples.handbook import HELPDESK, VERSIONS, changes, examples, names, parsed, questions, says

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from serving.canned import CannedEngine
+from tandem.adapters import Adapter
 from tandem.workspace import Workspace
 from tests.serving.adapters import make_adapter, make_base
 from tests.serving.gateway import Gateway, run_gateway
+from tests.waiting import until
 
 LABELS = ["card_arrival", "card", 'lost card, or stolen: "now" \\ ü']
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -146,3 +148,97 @@ def test_other_domains_are_asked_as_before(start: Start) -> None:
     with start("It is red.") as gateway:
         assert gateway.ask("?", variant="base").json()["answer"] == "It is red."
         assert "structured_outputs" not in gateway.engine.bodies[-1]
+
+
+SEVERAL = {
+    "shop": {"task": "classification", "labels": LABELS, "system_prompt": "Sort."},
+    "signs": {"task": "translation", "system_prompt": "Translate."},
+    "office": {"multi_task": {"tasks": ["shop", "signs"]}},
+}
+
+
+def of_both(home: Path, base: Path, seed: int = 0) -> Adapter:
+    """Publish an adapter of `office`, for both of its tasks."""
+    tasks = {
+        "shop": {"task": "classification", "labels": ["one", "two"], "json_schema": None},
+        "signs": {"task": "translation", "labels": [], "json_schema": None},
+    }
+    card = {"domain": "office", "kind": "multi-task", "task": "several", "tasks": tasks}
+    return make_adapter(Workspace.open(home), base, seed, card=card)
+
+
+@pytest.fixture
+def several(home: Path, base: Path) -> Callable[..., Any]:
+    """A gateway over two tasks, and an adapter of both."""
+
+    @contextmanager
+    def started(reply: str, **changed: Any) -> Iterator[tuple[Gateway, str]]:
+        version = of_both(home, base).version
+        engine = CannedEngine(lambda _messages: reply)
+        with run_gateway(home, engine, base_model=str(base), domains={**SEVERAL, **changed}) as gateway:
+            yield gateway, version
+
+    return started
+
+
+def swapped(gateway: Gateway, domain: str, version: str) -> Any:
+    body = {"variant": "finetuned", "version": version}
+    return gateway.http.post(f"/v1/domains/{domain}/adapters/swap", json=body)
+
+
+def test_an_adapter_of_several_tasks_answers_each_under_its_domain_with_its_prompt_and_form(
+    several: Callable[..., Any],
+) -> None:
+    with several("two of them") as (gateway, version):
+        for domain in ("shop", "signs"):
+            assert swapped(gateway, domain, version).json()["parity"]["holds"]
+        answers = {domain: gateway.ask("?", domain=domain, variant="finetuned").json() for domain in ("shop", "signs")}
+        assert {name: answer["answer"] for name, answer in answers.items()} == {"shop": "two", "signs": "two of them"}
+        assert {answer["versions"]["adapter"] for answer in answers.values()} == {version}
+        sent = gateway.engine.bodies[-2:]
+        assert [body["messages"][0]["content"] for body in sent] == ["Sort.", "Translate."]
+        assert [body.get("structured_outputs") for body in sent] == [{"choice": ["one", "two"]}, None]
+        assert {body["model"] for body in sent} == {f"office-{version}"}
+        assert list(gateway.engine.adapters) == [f"office-{version}"]
+
+
+def test_a_domain_of_several_tasks_cannot_be_asked_itself_and_says_what_can(several: Callable[..., Any]) -> None:
+    with several("two") as (gateway, version):
+        for refused in (
+            gateway.ask("?", domain="office", variant="finetuned"),
+            gateway.chat("?", "office/finetuned"),
+            swapped(gateway, "office", version),
+            gateway.http.post("/v1/compare", json={"domain": "office", "question": "?"}),
+        ):
+            assert (refused.status_code, refused.json()["error"]["code"]) == (400, "several_tasks")
+            assert "'shop/finetuned', 'signs/finetuned'" in refused.json()["error"]["message"]
+        names = {model["id"].partition("/")[0] for model in gateway.http.get("/v1/models").json()["data"]}
+        assert names == {"shop", "signs"}
+
+
+def test_it_is_not_pointed_to_by_a_domain_that_is_no_task_of_it(several: Callable[..., Any]) -> None:
+    with several("two", other={}) as (gateway, version):
+        refused = swapped(gateway, "other", version)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (404, "adapter_not_found")
+
+
+def test_an_adapter_whose_tasks_were_changed_since_is_not_pointed_to(several: Callable[..., Any]) -> None:
+    with several("two", signs={"task": "summarisation"}) as (gateway, version):
+        refused = swapped(gateway, "shop", version)
+        assert refused.json()["error"]["code"] == "adapter_unfit"
+        assert "trained for the task translation, and signs's is summarisation" in refused.text
+
+
+def test_it_stays_loaded_while_any_of_its_tasks_points_to_it(
+    several: Callable[..., Any], home: Path, base: Path
+) -> None:
+    newer = of_both(home, base, 1)
+    with several("two") as (gateway, version):
+        for domain in ("shop", "signs"):
+            assert swapped(gateway, domain, version).status_code == 200
+        assert swapped(gateway, "shop", newer.version).status_code == 200
+        loaded = {f"office-{version}", newer.name}
+        assert gateway.ask("?", domain="signs", variant="finetuned").json()["versions"]["adapter"] == version
+        assert set(gateway.engine.adapters) == loaded
+        assert swapped(gateway, "signs", newer.version).status_code == 200
+        until(lambda: set(gateway.engine.adapters) == {newer.name})

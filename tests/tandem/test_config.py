@@ -110,7 +110,10 @@ def test_an_unknown_key_names_file_line_and_nearest_key(tmp_path: Path) -> None:
 def test_a_key_that_resembles_none_gets_the_list(tmp_path: Path) -> None:
     [line] = problems(tmp_path, SMALLEST + "    zzz: 1\n")
     [names] = [line.partition("the keys are ")[2]]
-    assert names == "documents, examples, questions, system_prompt, permissions, task, labels, json_schema, success"
+    assert (
+        names
+        == "documents, examples, questions, system_prompt, permissions, task, labels, json_schema, success, multi_task"
+    )
 
 
 def test_the_path_of_the_file_is_no_key_in_it(tmp_path: Path) -> None:

@@ -151,7 +151,7 @@ def test_the_command_line_prepares_indexes_and_trains_a_reading_adapter(
 def test_what_is_missing_is_said_before_anything_is_loaded(tmp_path: Path) -> None:
     config, workspace = kettle_config(tmp_path), Workspace.open(tmp_path / "home")
     without = Config.model_validate({"base_model": "x", "domains": {"shop": {}}, "path": tmp_path / "tandem.yaml"})
-    with pytest.raises(UserError, match="'both' is no kind of adapter; there is closed-book and reading"):
+    with pytest.raises(UserError, match="'both' is no kind of adapter; there is closed-book, reading, mixed"):
         train(config, workspace, "shop", "both", None, print, silent)
     with pytest.raises(ConfigError, match=r"set `domains\.shop\.examples`"):
         train_closed_book(without, workspace)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eval.metrics import (
+from tandem.measures import (
     citation_precision,
     citation_recall,
     cites_rightly,
