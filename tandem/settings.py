@@ -12,6 +12,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    ValidationError,
     model_validator,
 )
 
@@ -178,6 +179,51 @@ PRESETS: Mapping[Preset, Mapping[str, object]] = {
 learning rate."""
 
 
+class SearchRange(Section):
+    """Values from `low` to `high`, both among them; whole numbers where both are written as such."""
+
+    low: int | float
+    high: int | float
+    log: bool = False
+    """Draw evenly on the logarithm, as fits learning rates."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether only whole numbers are drawn."""
+        return isinstance(self.low, int) and isinstance(self.high, int)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not (math.isfinite(self.low) and math.isfinite(self.high)) or self.low >= self.high:
+            raise ValueError(f"low has to be below high, and they are {self.low} and {self.high}")
+        if self.log and self.low <= 0:
+            raise ValueError(f"with log, low has to be above 0, and is {self.low}")
+        return self
+
+
+Searched = Literal["learning_rate", "rank", "alpha", "dropout", "rslora", "batch_size", "epochs"]
+"""Settings that may be searched: those that change how a row is learned, not which rows there are."""
+
+
+class SearchConfig(Section):
+    """The space that `tandem train --search` looks through."""
+
+    trials: PositiveInt = 20
+    """Trainings, pruned ones among them."""
+    space: dict[Searched, SearchRange | Annotated[list[bool | int | float], Field(min_length=1)]] = Field(
+        default_factory=dict
+    )
+    """Setting → a range, or a list of values."""
+    pruning: bool = True
+    """End a trial early whose loss is worse than the median of the others at that evaluation."""
+
+    @property
+    def highest_rank(self) -> int:
+        """Of all that may be tried; 0 where ranks are not searched."""
+        ranks = self.space.get("rank", [])
+        return int(ranks.high) if isinstance(ranks, SearchRange) else max(map(int, ranks), default=0)
+
+
 class BalanceConfig(Section):
     """Whether rare examples are seen more often in training; validation and tests stay as they are."""
 
@@ -252,6 +298,8 @@ class TrainingConfig(Section):
     """Share of the examples above which one language, group, document or label is warned of."""
     balance: BalanceConfig = Field(default_factory=BalanceConfig)
     """Rare languages, labels or groups seen more often."""
+    search: SearchConfig = Field(default_factory=SearchConfig)
+    """What `tandem train --search` tries out."""
     closed_book: TrainingOverrides = Field(default_factory=TrainingOverrides)
     """What is different for adapters that answer from memory."""
     reading: TrainingOverrides = Field(default_factory=TrainingOverrides)
@@ -281,8 +329,21 @@ class TrainingConfig(Section):
 
     @property
     def highest_rank(self) -> int:
-        """Of the ranks of all kinds of adapter."""
-        return max(getattr(self, kind).rank or self.rank for kind in KINDS_WITH_OVERRIDES)
+        """Of the ranks of all kinds of adapter, and of those that a search may try."""
+        return max(self.search.highest_rank, *(getattr(self, kind).rank or self.rank for kind in KINDS_WITH_OVERRIDES))
+
+    @model_validator(mode="after")
+    def _check_space(self) -> Self:
+        """Each value of the search's space has to be one that the setting itself takes."""
+        for name, choice in self.search.space.items():
+            if name == "rank" and isinstance(choice, SearchRange):
+                raise ValueError(f"search.space.rank has to be a list of {', '.join(map(str, get_args(AdapterRank)))}")
+            for value in [choice.low, choice.high] if isinstance(choice, SearchRange) else choice:
+                try:
+                    type(self).__pydantic_validator__.validate_assignment(type(self).model_construct(), name, value)
+                except ValidationError as error:
+                    raise ValueError(f"search.space.{name}: {error.errors()[0]['msg']}, and is {value!r}") from None
+        return self
 
 
 Task = Literal["answers", "classification", "extraction", "summarisation", "translation"]

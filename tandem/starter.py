@@ -83,6 +83,10 @@ domains:
 #     by: null                  # language, label or group
 #     temperature: 5            # shares become counts ** (1 / temperature); 1 changes nothing
 #     repeats: 10               # times an example is seen in an epoch, at most
+#   search:                     # what `tandem train --search` tries out
+#     trials: 20                # trainings, pruned ones among them
+#     space: {{}}                 # such as learning_rate: {{low: 0.0005, high: 0.005, log: true}}, rank: [8, 16, 32]
+#     pruning: true             # end trials early that are worse than the median
 #   closed_book: {{}}             # what is different for adapters that answer from memory
 #   reading: {{}}                 # and for those that answer from passages
 #   mixed: {{}}                   # and for those that do both

@@ -1,0 +1,200 @@
+"""The search for training settings: Optuna proposes, each trial is an ordinary run, the best one is published.
+
+The study is a journal of JSON lines in the workspace, `searches/<domain>-<kind>-<key>.journal`; the key says what is
+searched on what rows. After a kill the same command goes on: the trial that was interrupted is taken up again at its
+last checkpoint. What a trial proposes depends on the seed, its number and the trials before it, not on interruptions.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from tandem.errors import UserError
+from tandem.files import locked
+from tandem.settings import SearchConfig, SearchRange, TrainingConfig
+from tandem.workspace import Workspace
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.trial import FrozenTrial, Trial
+
+Say = Callable[[str], None]
+Losses = Callable[[int, float], None]
+"""Takes the number of an evaluation (from 1) and the decisive loss; may end the trial."""
+Run = Callable[[TrainingConfig, Losses], float]
+"""Trains with the settings, tells each evaluation, and returns the best decisive loss; UserError where it diverges."""
+
+STARTUP: Final = 4
+"""Trials before any is pruned."""
+SECONDS: Final = "seconds"
+REASON: Final = "reason"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search came to: the best settings, and every trial for the report."""
+
+    settings: TrainingConfig
+    trials: list[dict[str, Any]]
+    """`number` (from 1), `state` (complete, pruned, failed), `loss` (None where there is none), `seconds`, `values`."""
+
+
+def search(path: Path, settings: TrainingConfig, run: Run, say: Say) -> Found:
+    """Try out the space of `settings.search` and return the best of it; `path` is the study's journal.
+
+    Raises UserError (`nothing_found`) when no trial came to its end.
+    """
+    space = settings.search
+    with open_study(path) as study:
+        _take_up_again(study, say)
+        while (number := len(_counted(study)) + 1) <= space.trials:
+            _try_one(study, number, settings, run, say)
+        trials = [described(place, trial) for place, trial in enumerate(_counted(study), 1)]
+        if not any(trial["state"] == "complete" for trial in trials):
+            raise UserError(
+                f"None of {len(trials)} trials came to its end: {trials[-1].get('reason', 'all were pruned')}; narrow "
+                "`training.search.space`.",
+                code="nothing_found",
+            )
+        best = study.best_trial
+        say(f"the best trial: {shown(best.params)}, loss {best.value:.4f}")
+        return Found(with_values(settings, best.params), trials)
+
+
+@contextmanager
+def open_study(path: Path) -> Iterator["Study"]:
+    """The study of a journal, held against other processes."""
+    import optuna
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with locked(path.with_suffix(".lock")):
+        _drop_half_line(path)
+        yield optuna.create_study(
+            storage=JournalStorage(JournalFileBackend(str(path))),
+            study_name="search",
+            load_if_exists=True,
+            direction="minimize",
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=STARTUP, n_warmup_steps=1),
+        )
+
+
+def search_path(workspace: Workspace, domain: str, kind: str, key: str) -> Path:
+    """Where a search's journal is."""
+    return workspace.home / "searches" / f"{domain}-{kind}-{key}.journal"
+
+
+def with_values(settings: TrainingConfig, values: Mapping[str, Any]) -> TrainingConfig:
+    """The settings with a trial's values in place of theirs."""
+    return settings.model_copy(update=dict(values))
+
+
+def described(number: int, trial: "FrozenTrial") -> dict[str, Any]:
+    """A finished trial for the card and the report."""
+    state = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}[trial.state.name]
+    reason = {"reason": trial.user_attrs[REASON]} if REASON in trial.user_attrs else {}
+    losses = [trial.value] if trial.value is not None else list(trial.intermediate_values.values())
+    return {
+        "number": number,
+        "state": state,
+        "loss": min(losses, default=None),
+        "seconds": trial.user_attrs.get(SECONDS),
+        "values": dict(trial.params),
+        **reason,
+    }
+
+
+def shown(values: Mapping[str, Any]) -> str:
+    """Values for people: `learning_rate 0.0012, rank 16`."""
+    return ", ".join(
+        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in values.items()
+    )
+
+
+def propose(trial: "Trial", space: SearchConfig) -> dict[str, Any]:
+    """A trial's values, of the declared space."""
+    values: dict[str, Any] = {}
+    for name, choice in space.space.items():
+        if isinstance(choice, SearchRange):
+            values[name] = (
+                trial.suggest_int(name, int(choice.low), int(choice.high), log=choice.log)
+                if choice.is_whole
+                else trial.suggest_float(name, choice.low, choice.high, log=choice.log)
+            )
+        else:
+            values[name] = trial.suggest_categorical(name, list(choice))
+    return values
+
+
+def _try_one(study: "Study", number: int, settings: TrainingConfig, run: Run, say: Say) -> None:
+    """One trial, from asking to telling."""
+    import optuna
+
+    study.sampler = optuna.samplers.TPESampler(seed=settings.seed + number, n_startup_trials=STARTUP)
+    trial = study.ask()
+    values = propose(trial, settings.search)
+    say(f"trial {number} of {settings.search.trials}: {shown(values)}")
+    known = _same_before(study, values)
+    if known is not None:
+        say(f"  as in an earlier trial: loss {known:.4f}")
+        study.tell(trial, known)
+        return
+    began = time.monotonic()
+
+    def evaluated(evaluation: int, loss: float) -> None:
+        trial.report(loss, evaluation)
+        if settings.search.pruning and trial.should_prune():
+            raise optuna.TrialPruned
+
+    try:
+        loss = run(with_values(settings, values), evaluated)
+    except optuna.TrialPruned:
+        trial.set_user_attr(SECONDS, round(time.monotonic() - began, 1))
+        study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+        say("  pruned: worse than the median of the others by now")
+    except UserError as error:
+        trial.set_user_attr(REASON, error.message)
+        study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        say(f"  failed: {error.message}")
+    else:
+        trial.set_user_attr(SECONDS, round(time.monotonic() - began, 1))
+        study.tell(trial, loss)
+        say(f"  loss {loss:.4f}")
+
+
+def _take_up_again(study: "Study", say: Say) -> None:
+    """Put the trial that a kill interrupted first in the queue, with the values it had."""
+    from optuna.trial import TrialState
+
+    for trial in study.get_trials(states=[TrialState.RUNNING]):
+        study.enqueue_trial(trial.params)
+        # Failed without a reason: it counts when it is done.
+        study.tell(trial.number, state=TrialState.FAIL)
+        say(f"going on with an interrupted trial: {shown(trial.params)}")
+
+
+def _counted(study: "Study") -> "Sequence[FrozenTrial]":
+    """The finished trials, oldest first, without those that were interrupted."""
+    from optuna.trial import TrialState
+
+    finished = study.get_trials(states=[TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL])
+    return [trial for trial in finished if trial.state is not TrialState.FAIL or REASON in trial.user_attrs]
+
+
+def _same_before(study: "Study", values: Mapping[str, Any]) -> float | None:
+    """The loss of a complete trial with the same values."""
+    return next((t.value for t in _counted(study) if t.value is not None and t.params == values), None)
+
+
+def _drop_half_line(path: Path) -> None:
+    """Take away what a kill left of the journal's last line."""
+    if path.is_file():
+        data = path.read_bytes()
+        whole = data[: data.rfind(b"\n") + 1]
+        if whole != data:
+            path.write_bytes(whole)
