@@ -89,6 +89,11 @@ class Material:
         """The watched rows whose loss decides; those of modes and tasks apart are among them."""
         return next(iter(self.watched.values()))
 
+    @property
+    def distinct(self) -> list[Row]:
+        """The training rows, those that are repeated once."""
+        return list({id(row): row for row in self.train}.values())
+
 
 def train(
     config: Config,
@@ -170,7 +175,7 @@ def train(
             for line in forgetting_lines(forgotten):
                 say(line)
         scores = score_tasks(material.base, material.tokenizer, fitted.folder, material.tasks, settings.seed, say)
-        references = material.prompts or choose(material.decisive, material.train, settings.seed)
+        references = material.prompts or choose(material.decisive, material.distinct, settings.seed)
         card = AdapterCard(
             domain=domain,
             kind=kind,
