@@ -15,10 +15,10 @@ from training.base import Base
 from training.metrics import RunLog
 from training.processes import first_goes_first, is_first, share_of_batch
 from training.quantising import load_quantised
-from training.reporter import Say, make_reporter
+from training.reporter import Evaluated, Say, make_reporter
 from training.rows import Progress, Row
 from training.runs import Run
-from training.stopping import best_evaluation, is_out_of_patience, losses_at
+from training.stopping import best_evaluation, evaluations, is_out_of_patience, losses_at
 
 LINEAR: Final = "all-linear"
 """All linear layers but the output, which vLLM serves for every architecture that it serves LoRA for."""
@@ -71,29 +71,33 @@ def fit(
     progress: Progress,
     log_folder: Path,
     parent: Path | None = None,
+    evaluated: Evaluated | None = None,
 ) -> Fitted:
     """Train until the loss on the first of `watched` no longer falls; goes on from the run's last checkpoint.
 
     All processes that train together call it; each takes its share of every step's rows.
 
     `parent`: the folder of the adapter whose weights it begins with, in place of new ones. The numbers of each step go
-    into `log_folder` (see `training.metrics`).
+    into `log_folder` (see `training.metrics`). `evaluated` is told of each evaluation, also before an interruption.
 
     Raises UserError (`diverged`) when the loss is no number any more.
     """
     decisive = next(iter(watched))
+    tell = evaluated or (lambda _number, _loss: None)
     with first_goes_first():
         checkpoints = run.checkpoints()
     last = checkpoints[-1] if checkpoints else None
     if last:
         say(f"going on after step {last.step} of a run that was interrupted")
+        for number, (_, loss) in enumerate(evaluations(last.state["log_history"], decisive), 1):
+            tell(number, loss)
     if last is None or not _is_finished(last.state, decisive, settings.patience):
         with ExitStack() as stack:
             # The numbers of the others go nowhere.
             folder = log_folder if is_first() else Path(stack.enter_context(TemporaryDirectory()))
             log = stack.enter_context(RunLog(folder, last.step if last else 0))
             trainer = make_trainer(base, tokenizer, rows, watched, lora, settings, run, log, parent)
-            trainer.add_callback(make_reporter(list(watched), settings, log, say, progress))
+            trainer.add_callback(make_reporter(list(watched), settings, log, say, progress, tell))
             trainer.train_from(last)
     return _best(run, decisive)
 

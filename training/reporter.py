@@ -10,15 +10,19 @@ from training.metrics import RunLog
 from training.overfitting import overfit_alarm
 from training.processes import agreed
 from training.rows import Progress
-from training.stopping import History, are_finite, is_out_of_patience, losses_at
+from training.stopping import History, are_finite, evaluations, is_out_of_patience, losses_at
 
 Say = Callable[[str], None]
+Evaluated = Callable[[int, float], None]
+"""Takes the number of an evaluation (from 1) and the decisive loss; what it raises ends the run."""
 
 TIMED_STEPS: Final = 5
 """Steps that are timed, after the first one, before the time of the run is told."""
 
 
-def make_reporter(watched: Sequence[str], settings: TrainingConfig, log: RunLog, say: Say, progress: Progress) -> Any:
+def make_reporter(
+    watched: Sequence[str], settings: TrainingConfig, log: RunLog, say: Say, progress: Progress, evaluated: Evaluated
+) -> Any:
     """A callback that tells how it goes, saves in time and stops in time.
 
     What it decides by is in the trainer's history, so it goes on after a kill; only when the next checkpoint is written
@@ -60,6 +64,7 @@ def make_reporter(watched: Sequence[str], settings: TrainingConfig, log: RunLog,
             epoch = round(state.epoch or 0)
             log.evaluated(state.global_step, state.epoch or 0.0, losses)
             _tell(losses, epoch, settings, say)
+            evaluated(len(evaluations(state.log_history, decisive)), losses[decisive])
             if alarm := _new_alarm(state.log_history, state.global_step, decisive):
                 say(f"warning: {alarm}")
             if is_out_of_patience(state.log_history, decisive, patience):

@@ -38,6 +38,8 @@ class Summary:
     facts: Mapping[str, str]
     epochs: Sequence[Mapping[str, str]]
     """One for each evaluation: `step`, `epoch`, and a loss for each set of rows."""
+    trials: Sequence[Mapping[str, str]]
+    """One for each trial of a search: `trial`, `state`, `loss`, `seconds`, and a value for each searched setting."""
     loss: CurvePlot | None
     speed: CurvePlot | None
     rate: CurvePlot | None
@@ -85,6 +87,7 @@ def summarise(adapter: Adapter, lines: Sequence[Mapping[str, Any]], estimate: Me
     return Summary(
         facts,
         epochs,
+        [_trial_row(trial) for trial in values.get("trials") or ()],
         curve_plot(losses),
         curve_plot({"tokens per second": _points(steps, "tokens_per_second")}),
         curve_plot({"learning rate": _points(steps, "learning_rate")}),
@@ -101,6 +104,10 @@ def render_markdown(adapter: Adapter, summary: Summary) -> str:
         lines += ["", "## Mean loss for each token of the answers", ""]
         lines += [f"| {' | '.join(columns)} |", f"|{' ---: |' * len(columns)}"]
         lines += [f"| {' | '.join(epoch.get(name, '') for name in columns)} |" for epoch in summary.epochs]
+    if summary.trials:
+        columns = list(summary.trials[0])
+        lines += ["", "## The search", "", f"| {' | '.join(columns)} |", f"|{' ---: |' * len(columns)}"]
+        lines += [f"| {' | '.join(trial.values())} |" for trial in summary.trials]
     lines += [
         "",
         f"Every step is in `{METRICS}`; `report.html` has the curves, `tensorboard/` the same for TensorBoard.",
@@ -117,6 +124,17 @@ def render_html(adapter: Adapter, summary: Summary) -> str:
 
 def _points(steps: Sequence[Mapping[str, Any]], name: str) -> Points:
     return [(line["step"], line[name]) for line in steps]
+
+
+def _trial_row(trial: Mapping[str, Any]) -> dict[str, str]:
+    loss, seconds = trial["loss"], trial["seconds"]
+    told = {
+        "trial": str(trial["number"]),
+        "state": str(trial["state"]),
+        "loss": "" if loss is None else f"{loss:.4f}",
+        "seconds": "" if seconds is None else f"{seconds:.0f}",
+    }
+    return told | {name: f"{v:.4g}" if isinstance(v, float) else str(v) for name, v in trial["values"].items()}
 
 
 def _show_watched(watched: Mapping[str, int]) -> str:

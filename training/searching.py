@@ -16,16 +16,17 @@ from tandem.errors import UserError
 from tandem.files import locked
 from tandem.settings import SearchConfig, SearchRange, TrainingConfig
 from tandem.workspace import Workspace
+from training.reporter import Evaluated, Say
 
 if TYPE_CHECKING:
     from optuna import Study
     from optuna.trial import FrozenTrial, Trial
 
-Say = Callable[[str], None]
-Losses = Callable[[int, float], None]
-"""Takes the number of an evaluation (from 1) and the decisive loss; may end the trial."""
-Run = Callable[[TrainingConfig, Losses], float]
+Run = Callable[[TrainingConfig, Evaluated], float]
 """Trains with the settings, tells each evaluation, and returns the best decisive loss; UserError where it diverges."""
+
+Forget = Callable[[TrainingConfig], None]
+"""Removes what a run with the settings left behind, if anything."""
 
 STARTUP: Final = 4
 """Trials before any is pruned."""
@@ -42,8 +43,10 @@ class Found:
     """`number` (from 1), `state` (complete, pruned, failed), `loss` (None where there is none), `seconds`, `values`."""
 
 
-def search(path: Path, settings: TrainingConfig, run: Run, say: Say) -> Found:
+def search(path: Path, settings: TrainingConfig, run: Run, forget: Forget, say: Say) -> Found:
     """Try out the space of `settings.search` and return the best of it; `path` is the study's journal.
+
+    `forget` is called for the runs that are not the best.
 
     Raises UserError (`nothing_found`) when no trial came to its end.
     """
@@ -51,7 +54,7 @@ def search(path: Path, settings: TrainingConfig, run: Run, say: Say) -> Found:
     with open_study(path) as study:
         _take_up_again(study, say)
         while (number := len(_counted(study)) + 1) <= space.trials:
-            _try_one(study, number, settings, run, say)
+            _try_one(study, number, settings, run, forget, say)
         trials = [described(place, trial) for place, trial in enumerate(_counted(study), 1)]
         if not any(trial["state"] == "complete" for trial in trials):
             raise UserError(
@@ -94,6 +97,22 @@ def with_values(settings: TrainingConfig, values: Mapping[str, Any]) -> Training
     return settings.model_copy(update=dict(values))
 
 
+def without_searched(settings: TrainingConfig) -> dict[str, Any]:
+    """What decides what a search finds: all settings but those it looks for, and the space."""
+    kept = settings.model_dump(exclude={"search", *settings.search.space})
+    return {**kept, "space": settings.search.model_dump(include={"space", "pruning"})}
+
+
+def heaviest(settings: TrainingConfig) -> TrainingConfig:
+    """The settings of the trial that would take the most memory."""
+    most: dict[str, Any] = {}
+    for name in ("batch_size", "rank"):
+        choice = settings.search.space.get(name)
+        if choice is not None:
+            most[name] = int(choice.high) if isinstance(choice, SearchRange) else max(choice)
+    return with_values(settings, most)
+
+
 def described(number: int, trial: "FrozenTrial") -> dict[str, Any]:
     """A finished trial for the card and the report."""
     state = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}[trial.state.name]
@@ -131,7 +150,7 @@ def propose(trial: "Trial", space: SearchConfig) -> dict[str, Any]:
     return values
 
 
-def _try_one(study: "Study", number: int, settings: TrainingConfig, run: Run, say: Say) -> None:
+def _try_one(study: "Study", number: int, settings: TrainingConfig, run: Run, forget: Forget, say: Say) -> None:
     """One trial, from asking to telling."""
     import optuna
 
@@ -156,15 +175,21 @@ def _try_one(study: "Study", number: int, settings: TrainingConfig, run: Run, sa
     except optuna.TrialPruned:
         trial.set_user_attr(SECONDS, round(time.monotonic() - began, 1))
         study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+        forget(with_values(settings, values))
         say("  pruned: worse than the median of the others by now")
     except UserError as error:
         trial.set_user_attr(REASON, error.message)
         study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        forget(with_values(settings, values))
         say(f"  failed: {error.message}")
     else:
         trial.set_user_attr(SECONDS, round(time.monotonic() - began, 1))
         study.tell(trial, loss)
         say(f"  loss {loss:.4f}")
+        best = study.best_trial.params
+        for other in _counted(study):
+            if other.value is not None and other.params != best:
+                forget(with_values(settings, other.params))
 
 
 def _take_up_again(study: "Study", say: Say) -> None:

@@ -1,14 +1,16 @@
 """A dataset in, a published adapter out."""
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
 from tandem.adapters import Adapter, AdapterCard, Kind
-from tandem.errors import NotFound
+from tandem.errors import NotFound, UserError
 from tandem.prompt import PROMPT_HASH
-from tandem.settings import Config
+from tandem.settings import Config, TrainingConfig
 from tandem.workspace import Workspace
 from training import processes
 from training.balancing import balance_examples
@@ -42,9 +44,11 @@ from training.preflight import estimate_memory, free_memory, require_memory
 from training.prepare import examples_source, open_index
 from training.quantising import require_quantisable
 from training.references import choose
+from training.reporter import Evaluated
 from training.rows import Progress, Row, RowMaker, Rows, require_rows
 from training.run_report import write_run_report
-from training.runs import open_run, run_key
+from training.runs import Run, open_run, run_key
+from training.searching import Found, heaviest, search, search_path, without_searched
 from training.servable import check_servable
 from training.tasks import task_rules
 from training.tokens import ChatTokens
@@ -53,7 +57,7 @@ from training.watching import watch
 OVERRIDES: Final = {kind.replace("-", "_") for kind in KINDS}
 """Settings of one kind alone, which are applied before anything else is done."""
 
-WITHOUT_EFFECT: Final = {"preset", "checkpoint_seconds"}
+WITHOUT_EFFECT: Final = {"preset", "checkpoint_seconds", "search"}
 """Settings that change nothing about the outcome."""
 
 Say = Callable[[str], None]
@@ -106,6 +110,7 @@ def train(
     *,
     resume: bool = False,
     parent_version: str | None = None,
+    search_first: bool = False,
 ) -> Adapter | None:
     """Train one adapter of a domain on a prepared dataset (the newest without a name) and publish it.
 
@@ -114,12 +119,16 @@ def train(
     With `parent_version` it begins with that adapter's weights, sees a share of its data again (`training.replay`), and
     is held against it on the parent's own validation rows.
 
+    With `search_first` the settings of `training.search.space` are looked for, and the best trial is what is published.
+
     Goes on where the same training was killed; `resume` refuses to begin anew. Raises UserError for what is missing,
     cannot be served or does not fit into memory, before anything long begins.
     """
     kind = check_kind(kind)
     config = config.model_copy(update={"training": config.training.for_kind(kind)})
     check_fits(config, domain, kind, dataset_name, parent_version)
+    if search_first:
+        check_searchable(config.training, parent_version)
     dataset = find_source(config, workspace, domain, kind, dataset_name)
     rules = task_rules(config.domain(domain))
     own_labels = rules.labels_of([*dataset.split.train, *dataset.split.validation, *dataset.split.test])
@@ -136,10 +145,16 @@ def train(
     settings = config.training
     say(f"training on {len(material.train)} rows of {_longest(material.train)} tokens at most")
     together = processes.count()
-    each = settings.model_copy(update={"batch_size": processes.share_of_batch(settings.batch_size)})
+    most = heaviest(settings) if search_first else settings
+    each = most.model_copy(update={"batch_size": processes.share_of_batch(most.batch_size)})
     estimate = estimate_memory(material.base.folder, [*material.train, *_all(material.watched)], each)
     require_memory(estimate, free_memory(together), each)
     say(f"about {estimate.total / 2**30:.1f} GiB of memory{f' in each of {together} processes' * (together > 1)}")
+    if search_first:
+        found = search_settings(config, workspace, domain, kind, material, say, progress)
+        settings, lora = found.settings, lora_config(found.settings)
+        config = config.model_copy(update={"training": settings})
+        material = replace(material, further={**material.further, "trials": found.trials})
     with open_run(workspace, domain, kind, run_key(describe(config, kind, material))) as run:
         with processes.first_goes_first():
             nothing, logs = not run.checkpoints(), run.log_folder(workspace)
@@ -204,6 +219,50 @@ def train(
         write_run_report(adapter, logs, estimate)
         run.remove()
     return adapter
+
+
+def search_settings(
+    config: Config, workspace: Workspace, domain: str, kind: Kind, material: Material, say: Say, progress: Progress
+) -> Found:
+    """The best settings of the declared space; the run of the best trial is left, so that it is only to be published."""
+    from training.lora import fit, lora_config
+
+    def open_trial(settings: TrainingConfig) -> AbstractContextManager[Run]:
+        tried = config.model_copy(update={"training": settings})
+        return open_run(workspace, domain, kind, run_key(describe(tried, kind, material)))
+
+    def run(settings: TrainingConfig, evaluated: Evaluated) -> float:
+        with open_trial(settings) as opened:
+            logs = opened.log_folder(workspace)
+            parts = (material.base, material.tokenizer, material.train, material.watched)
+            fitted = fit(*parts, lora_config(settings), settings, opened, say, progress, logs, evaluated=evaluated)
+        return fitted.losses[next(iter(material.watched))]
+
+    def forget(settings: TrainingConfig) -> None:
+        with open_trial(settings) as opened:
+            shutil.rmtree(opened.log_folder(workspace), ignore_errors=True)
+            opened.remove()
+
+    rest = config.model_copy(update={"training": TrainingConfig()})
+    key = run_key({**describe(rest, kind, material), "searched": without_searched(config.training)})
+    return search(search_path(workspace, domain, kind, key), config.training, run, forget, say)
+
+
+def check_searchable(settings: TrainingConfig, parent_version: str | None) -> None:
+    """Raise UserError (`cannot_search`) where there is nothing to search, or a search is not what can be done."""
+    if not settings.search.space:
+        raise UserError(
+            "There is no space to search: name the settings to try under `training.search.space`, such as "
+            "`learning_rate: {low: 0.0005, high: 0.005, log: true}`.",
+            code="cannot_search",
+        )
+    if parent_version or processes.count() > 1:
+        which = "goes on from a parent" if parent_version else "is shared by several processes"
+        raise UserError(
+            f"Settings are searched for an adapter that begins anew in one process, and this one {which}: search "
+            "first, and write what was found into `training`.",
+            code="cannot_search",
+        )
 
 
 def find_dataset(config: Config, workspace: Workspace, domain: str, name: str | None) -> Dataset:
@@ -369,7 +428,7 @@ def describe(config: Config, kind: Kind, material: Material) -> dict[str, Any]:
 def hyperparameters(config: Config, kind: Kind, material: Material, steps: int) -> dict[str, Any]:
     """What the card says about how it was trained."""
     found: dict[str, Any] = {
-        **config.training.model_dump(exclude=OVERRIDES | of_other_kinds(kind)),
+        **config.training.model_dump(exclude={"search"} | OVERRIDES | of_other_kinds(kind)),
         "steps": steps,
         "rows": len(material.train),
         "watched": {name: len(rows) for name, rows in material.watched.items()},

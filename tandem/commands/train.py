@@ -37,6 +37,9 @@ def train(
         str | None,
         typer.Option("--parent", metavar="VERSION", help="Go on from this adapter's weights, on a dataset new to it."),
     ] = None,
+    search: Annotated[
+        bool, typer.Option("--search", help="Look for the best settings in `training.search.space` first.")
+    ] = False,
     config: ConfigOption = DEFAULT_CONFIG,
     home: HomeOption = DEFAULT_HOME,
     json: JsonOption = False,
@@ -57,7 +60,16 @@ def train(
         print(f"{domain}: a {kind} adapter", flush=True)
     with progress_bar(f"Training {domain}", quiet=quiet) as progress:
         adapter = train_adapter(
-            settings, workspace, domain, kind, dataset, say, progress, resume=resume, parent_version=parent
+            settings,
+            workspace,
+            domain,
+            kind,
+            dataset,
+            say,
+            progress,
+            resume=resume,
+            parent_version=parent,
+            search_first=search,
         )
     if adapter is None:
         return
