@@ -15,7 +15,7 @@ from typing import Any, Final
 from serving.adapter_checks import BaseModel, check_adapter
 from serving.engine import EngineClient, Json, ModelMissing
 from serving.targets import Target, check_domain, no_adapter
-from tandem.adapters import Adapter, find_adapter, list_adapters
+from tandem.adapters import Adapter, find_adapter, list_answering
 from tandem.config import Config
 from tandem.database import Database, Pointer
 from tandem.errors import Conflict, TandemError, Unavailable
@@ -72,8 +72,8 @@ class Adapters:
         return await asyncio.to_thread(self._database.move_pointer, domain, variant, adapter.version, expected)
 
     async def published(self, domain: str) -> list[Adapter]:
-        """A domain's adapters on disk, oldest first."""
-        return await asyncio.to_thread(list_adapters, self._workspace, check_domain(domain, self._config))
+        """The adapters on disk that may answer for a domain, oldest first."""
+        return await asyncio.to_thread(list_answering, self._workspace, check_domain(domain, self._config))
 
     async def read(self, domain: str, version: str) -> Adapter:
         """One adapter, a multi-task one among whose tasks the domain is too; NotFound, or UserError for no version."""

@@ -203,6 +203,15 @@ def list_adapters(workspace: Workspace, domain: str) -> list[Adapter]:
     return sorted(found, key=lambda adapter: (adapter.card.created, adapter.version))
 
 
+def list_answering(workspace: Workspace, domain: str) -> list[Adapter]:
+    """The adapters that may answer for a domain, oldest first: its own, and multi-task ones that have it among their
+    tasks; damaged ones are left out."""
+    owners = {folder.name[:-13] for folder in workspace.adapters_folder.glob("*-????????????")}
+    others = [one for owner in sorted(owners - {domain}) if is_name(owner) for one in list_adapters(workspace, owner)]
+    found = [*list_adapters(workspace, domain), *(one for one in others if domain in one.card.duties)]
+    return sorted(found, key=lambda adapter: (adapter.card.created, adapter.version))
+
+
 def adapter_folder(workspace: Workspace, domain: str, version: str) -> Path:
     """Where a version lies, whether it exists or not."""
     if not VERSION_PATTERN.fullmatch(version):

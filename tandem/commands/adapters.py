@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tandem.adapters import Adapter, list_adapters, read_adapter
+from tandem.adapters import Adapter, find_adapter, list_answering
 from tandem.client import post
 from tandem.commands.options import (
     DEFAULT_CONFIG,
@@ -57,7 +57,7 @@ def list_(
 
     settings, workspace = open_project(config, home)
     settings.domain(domain)
-    adapters, pointers = list_adapters(workspace, domain), _pointers(settings, workspace, domain)
+    adapters, pointers = list_answering(workspace, domain), _pointers(settings, workspace, domain)
     if json:
         print_json(listing(adapters, pointers))
         return
@@ -82,7 +82,7 @@ def show(
 
     settings, workspace = open_project(config, home)
     settings.domain(domain)
-    adapter = read_adapter(workspace, domain, version)
+    adapter = find_adapter(workspace, domain, version)
     body = asdict(adapter.card) | summary(adapter, _pointers(settings, workspace, domain))
     body |= {"documents": list(adapter.card.documents), "folder": str(adapter.folder)}
     if json:
@@ -139,7 +139,7 @@ def export(
 
     settings, workspace = open_project(config, home)
     settings.domain(domain)
-    adapter = read_adapter(workspace, domain, version)
+    adapter = find_adapter(workspace, domain, version)
     folder = export_adapter(adapter, out, merged, settings.base_model)
     if json:
         print_json({"name": adapter.name, "folder": str(folder), "merged": merged})

@@ -212,6 +212,8 @@ def test_a_domain_of_several_tasks_cannot_be_asked_itself_and_says_what_can(seve
         ):
             assert (refused.status_code, refused.json()["error"]["code"]) == (400, "several_tasks")
             assert "'shop/finetuned', 'signs/finetuned'" in refused.json()["error"]["message"]
+        listed = {name: gateway.http.get(f"/v1/domains/{name}/adapters").json() for name in SEVERAL}
+        assert all([one["version"] for one in listing["adapters"]] == [version] for listing in listed.values())
         names = {model["id"].partition("/")[0] for model in gateway.http.get("/v1/models").json()["data"]}
         assert names == {"shop", "signs"}
 

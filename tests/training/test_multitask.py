@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tandem.adapters import REFERENCES, Adapter, Duty, find_adapter, verify
+from tandem.adapters import REFERENCES, WEIGHTS, Adapter, Duty, find_adapter, verify
 from tandem.config import load_config
 from tandem.errors import ConfigError, NotFound, UserError
 from tandem.settings import Config
@@ -220,3 +220,23 @@ def test_a_domain_of_several_tasks_has_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "tandem.yaml").write_text(json.dumps(values))
     with pytest.raises(ConfigError, match="has nothing of its own: put system_prompt into its tasks"):
         load_config(tmp_path / "tandem.yaml")
+
+
+class Killed(BaseException):
+    """Stands for the end of a process: nothing in the product catches it."""
+
+
+def test_a_run_that_was_killed_ends_as_one_that_was_not(adapter: Adapter, config: Config, tmp_path: Path) -> None:
+    workspace = Workspace.open(tmp_path)
+    for name in PROMPTS:
+        prepare(config, workspace, name)
+
+    def die_in_the_second_epoch(line: str) -> None:
+        if line.startswith("epoch 2"):
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(config, workspace, "office", "multi-task", None, die_in_the_second_epoch, silent)
+    resumed = train(config, workspace, "office", "multi-task", None, silent, silent, resume=True)
+    assert (resumed.folder / WEIGHTS).read_bytes() == (adapter.folder / WEIGHTS).read_bytes()
+    assert (resumed.card.losses, resumed.card.tasks) == (adapter.card.losses, adapter.card.tasks)
