@@ -224,7 +224,7 @@ def train(
 def search_settings(
     config: Config, workspace: Workspace, domain: str, kind: Kind, material: Material, say: Say, progress: Progress
 ) -> Found:
-    """The best settings of the declared space; the run of the best trial is left, so that it is only to be published."""
+    """The best settings of the declared space; the best trial's run is left, so that it is only to be published."""
     from training.lora import fit, lora_config
 
     def open_trial(settings: TrainingConfig) -> AbstractContextManager[Run]:
