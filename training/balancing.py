@@ -11,6 +11,7 @@ from tandem.settings import BalanceConfig
 from training.diversity import largest_first, shown
 from training.examples import Example
 from training.languages import UNDETERMINED, detect_languages
+from training.rows import Row
 from training.strata import labels
 
 NOUNS: Final = {"language": "languages", "label": "labels", "group": "groups"}
@@ -18,12 +19,17 @@ NOUNS: Final = {"language": "languages", "label": "labels", "group": "groups"}
 
 @dataclass(frozen=True)
 class Balanced:
-    """Examples with the repeats right behind the first of each, and the counts of each kind."""
+    """How often each example is seen in an epoch, and the counts of each kind."""
 
-    examples: list[Example]
+    times: dict[str, int]
+    """Example → times."""
     before: dict[str, int]
     after: dict[str, int]
     """In the same order, largest first; examples of no kind are in neither."""
+
+    def repeat(self, rows: Sequence[Row]) -> list[Row]:
+        """Rows of the examples, each as often as its example is seen, the repeats right behind the first."""
+        return [row for row in rows for _ in range(self.times[row.example])]
 
     @property
     def line(self) -> str:
@@ -48,9 +54,9 @@ def balance_examples(examples: Sequence[Example], settings: BalanceConfig, seed:
         more = set(random.Random(f"{seed}:{kind}").sample(positions, rest))
         for position in positions:
             times[position] = whole + (position in more)
-    repeated = [example for example, number in zip(examples, times, strict=True) for _ in range(number)]
     after = Counter(kind for kind, number in zip(kinds, times, strict=True) for _ in range(number))
-    return Balanced(repeated, before, {kind: after[kind] for kind in before})
+    seen = {example.id: number for example, number in zip(examples, times, strict=True)}
+    return Balanced(seen, before, {kind: after[kind] for kind in before})
 
 
 def factor(count: int, largest: int, settings: BalanceConfig) -> float:

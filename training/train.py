@@ -375,7 +375,7 @@ def gather(
     balanced = balance_examples(watched.train, settings.balance, settings.seed)
     if settings.balance.by:
         say(f"balanced by {settings.balance.by}: {balanced.line or 'nothing to balance'}")
-    parts = {"train": balanced.examples, **watched.watched}
+    parts = {"train": watched.train, **watched.watched}
     if parent and mixed:
         _say_mixed(mixed, say)
         parts |= {"replay": mixed.replayed, **{f"parent_{name}": part for name, part in parent.watched.watched.items()}}
@@ -396,7 +396,7 @@ def gather(
         dataset,
         base,
         tokenizer,
-        require_rows(made["train"], "training", domain) + (made["replay"].rows if mixed else []),
+        balanced.repeat(require_rows(made["train"], "training", domain)) + (made["replay"].rows if mixed else []),
         {name: require_rows(made[name], name.replace("_", " "), domain) for name in watched.watched},
         snapshot,
         parent,
