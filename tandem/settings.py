@@ -248,6 +248,8 @@ class TrainingConfig(Section):
     """Rank of the adapter's matrices: what vLLM can serve."""
     alpha: PositiveInt = 32
     """Scale of the adapter; its output is multiplied by alpha / rank."""
+    targets: Annotated[list[Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]], Field(min_length=1)] | None = None
+    """Names of the matrices that are adapted, such as [q_proj, v_proj]; null takes all linear ones of the layers."""
     rslora: bool = False
     """Multiply by alpha / √rank instead, so that high ranks learn as fast as low ones (Kalajdzievski 2023)."""
     quantisation: Literal["nf4"] | None = None

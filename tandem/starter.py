@@ -53,6 +53,7 @@ domains:
 #   preset: null                # start-small, balanced or thorough; what is written beside it wins
 #   rank: 16                    # of the adapter's matrices: 1, 8, 16, 32, 64 ...
 #   alpha: 32                   # its output is multiplied by alpha / rank
+#   targets: null               # such as [q_proj, v_proj]; null adapts all linear matrices of the layers
 #   rslora: false               # alpha / root of rank instead: for high ranks
 #   quantisation: null          # nf4: the base model in 4 bits while training (QLoRA), on NVIDIA GPUs
 #   gradient_checkpointing: false  # less memory, about a third more time

@@ -53,7 +53,7 @@ def lora_config(settings: TrainingConfig) -> Any:
         lora_alpha=settings.alpha,
         lora_dropout=settings.dropout,
         use_rslora=settings.rslora,
-        target_modules=LINEAR,
+        target_modules=list(settings.targets) if settings.targets else LINEAR,
         bias="none",
         task_type="CAUSAL_LM",
     )

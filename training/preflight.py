@@ -68,7 +68,11 @@ def estimate_memory(
         each_layer = hidden + each_layer // layers
     # The output layer runs where there is a loss: logits, their gradient and the probabilities.
     logits = 3 * settings.batch_size * answers * int(config.vocab_size)
-    linear = [shape for name, shape in shapes.items() if len(shape) == 2 and ".layers." in name]
+    linear = [
+        shape
+        for name, shape in shapes.items()
+        if _is_linear(name, shape) and (not settings.targets or _leaf(name) in settings.targets)
+    ]
     adapter = sum(settings.rank * (rows_ + columns) for rows_, columns in linear)
     gpu = _has_gpu() if on_gpu is None else on_gpu
     return MemoryEstimate(
@@ -134,7 +138,20 @@ def _shapes(base: Path) -> Mapping[str, tuple[int, ...]]:
 
 def _bytes_each(name: str, shape: Sequence[int], settings: TrainingConfig) -> float:
     """Of one number of a tensor: the matrices of the layers are what is quantised."""
-    return NF4_BYTES if settings.quantisation and len(shape) == 2 and ".layers." in name else FLOAT_BYTES
+    return NF4_BYTES if settings.quantisation and _is_linear(name, shape) else FLOAT_BYTES
+
+
+def linear_names(base: Path) -> set[str]:
+    """What the linear matrices of a base model's layers are called, such as `q_proj`."""
+    return {_leaf(name) for name, shape in _shapes(base).items() if _is_linear(name, shape)}
+
+
+def _is_linear(name: str, shape: Sequence[int]) -> bool:
+    return len(shape) == 2 and ".layers." in name
+
+
+def _leaf(name: str) -> str:
+    return name.removesuffix(".weight").rpartition(".")[2]
 
 
 def _product(shape: Sequence[int]) -> int:

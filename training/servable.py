@@ -4,6 +4,21 @@ from typing import Any
 
 from tandem.errors import ConfigError
 from tandem.served_lora import obstacles
+from tandem.settings import TrainingConfig
+from training.base import Base
+from training.preflight import linear_names
+
+
+def check_targets(settings: TrainingConfig, base: Base) -> None:
+    """Raise ConfigError (`unknown_target`) for names under `training.targets` that no layer of the base model has."""
+    known = linear_names(base.folder)
+    unknown = [name for name in settings.targets or () if name not in known]
+    if unknown:
+        raise ConfigError(
+            f"`training.targets` has {unknown[0]!r}, and the layers of {base.name} have {', '.join(sorted(known))}: "
+            "take some of these, or null for all of them.",
+            code="unknown_target",
+        )
 
 
 def check_servable(lora: Any) -> None:

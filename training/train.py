@@ -49,7 +49,7 @@ from training.rows import Progress, Row, RowMaker, Rows, require_rows
 from training.run_report import write_run_report
 from training.runs import Run, open_run, run_key
 from training.searching import Found, heaviest, search, search_path, without_searched
-from training.servable import check_servable
+from training.servable import check_servable, check_targets
 from training.tasks import task_rules
 from training.tokens import ChatTokens
 from training.watching import watch
@@ -141,8 +141,9 @@ def train(
     require_quantisable(config.training)
     parent = find_parent(config, workspace, domain, kind, parent_version, dataset, lora) if parent_version else None
     labels = rules.labels or tuple(sorted({*own_labels, *(parent.adapter.card.labels if parent else ())}))
-    material = collect(config, workspace, domain, kind, dataset, say, progress, parent)
     settings = config.training
+    check_targets(settings, parent.base if parent else find_base(config.base_model))
+    material = collect(config, workspace, domain, kind, dataset, say, progress, parent)
     say(f"training on {len(material.train)} rows of {_longest(material.train)} tokens at most")
     together = processes.count()
     most = heaviest(settings) if search_first else settings

@@ -24,6 +24,7 @@ KINDS = {
     "domain-open-book": "reading",
     "mixed": "mixed",
     "documents": "documents",
+    "parameter-efficient": "closed-book",
     "multi-task": "multi-task",
     "incremental": "closed-book",
     **dict.fromkeys(TASKS, "closed-book"),

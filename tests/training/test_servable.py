@@ -7,8 +7,10 @@ from peft import LoraConfig
 
 from tandem.errors import ConfigError
 from tandem.settings import AdapterRank, TrainingConfig
+from tests.training.helpers import TINY
+from training.base import find_base
 from training.lora import lora_config
-from training.servable import check_servable
+from training.servable import check_servable, check_targets
 
 
 @pytest.mark.parametrize("rank", get_args(AdapterRank))
@@ -62,3 +64,11 @@ def test_all_obstacles_are_named_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
         check_servable(LoraConfig(r=513, use_dora=True, modules_to_save=["lm_head"]))
     assert len(caught.value.message.splitlines()) == 3
+
+
+def test_the_named_matrices_alone_are_adapted_and_an_unknown_one_is_refused() -> None:
+    base = find_base(str(TINY))
+    check_targets(TrainingConfig(targets=["q_proj", "down_proj"]), base)
+    assert set(lora_config(TrainingConfig(targets=["q_proj"])).target_modules) == {"q_proj"}
+    with pytest.raises(ConfigError, match="has 'lm_head', and the layers of tiny have down_proj, gate_proj, k_proj"):
+        check_targets(TrainingConfig(targets=["q_proj", "lm_head"]), base)
