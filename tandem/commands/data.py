@@ -63,6 +63,9 @@ def draft(
     api_key: Annotated[
         str | None, typer.Option("--api-key", envvar="TANDEM_API_KEY", show_envvar=True, help="The user's key.")
     ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="What that server calls the model; DOMAIN/base by default.")
+    ] = None,
     timeout: Annotated[float, typer.Option("--timeout", min=1, help="Seconds to wait for one answer.")] = 120,
     config: ConfigOption = DEFAULT_CONFIG,
     home: HomeOption = DEFAULT_HOME,
@@ -84,7 +87,7 @@ def draft(
             return post(url, "/v1/chat/completions", body, api_key, timeout)
 
         with progress_bar("draft", quiet=json) as progress:
-            account = draft_by_model(settings, workspace, domain, wanted, ask, progress)
+            account = draft_by_model(settings, workspace, domain, wanted, ask, progress, model)
     if json:
         print_json(account.as_dict())
         return
@@ -139,6 +142,7 @@ def account_lines(domain: str, account: "Account") -> list[str]:
         f"{domain}: {len(account.added)} new drafts of {account.documents} documents ({languages})",
         *([f"  {made_by}"] if made_by else []),
         *(f"  not kept: {count}, {reason}" for reason, count in account.left.most_common()),
+        *(f"    {visible(one['document'])}: {visible(one['question'])}" for one in worth_a_look(account)),
     ]
     if account.only_headings:
         languages = ", ".join(account.only_headings)
@@ -148,6 +152,12 @@ def account_lines(domain: str, account: "Account") -> list[str]:
         more = f" and {len(account.without) - LISTED} more" if len(account.without) > LISTED else ""
         lines.append(f"  no draft of {len(account.without)} documents: {shown}{more}")
     return [*lines, f"  decide on them with `tandem data review {domain}`; nothing is trained on before"]
+
+
+def worth_a_look(account: "Account") -> list[dict[str, str]]:
+    """The first proposals that were refused for what they say; --json has all of them."""
+    said = [one for one in account.refused if one["question"] and "limit" not in one["reason"]]
+    return [one for one in said if one["reason"] != "already drafted"][:LISTED]
 
 
 def visible(text: str) -> str:
@@ -243,6 +253,7 @@ def _ask_on(workspace: Workspace, domain: str, item: "Draft", reviewer: str, tex
             wanted = _edited(wanted)
             continue
         if choice not in ("a", "r"):
+            print("  that is none of the five: a, e, r, s or q")
             continue
         state: Any = "accepted" if choice == "a" else "rejected"
         # What is rejected stays as it was drafted.

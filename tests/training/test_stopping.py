@@ -90,7 +90,7 @@ def test_facts_that_are_asked_once_all_stay_in_training() -> None:
 def checkpoint(run: Run, step: int, without: str = "") -> None:
     folder = run.folder / f"checkpoint-{step}"
     folder.mkdir(parents=True)
-    for name in NEEDED:
+    for name in (*NEEDED, "rng_state.pth"):
         if name != without:
             (folder / name).write_text(json.dumps({"global_step": step}) if name == STATE else "x")
 
@@ -101,6 +101,7 @@ def test_only_whole_checkpoints_count_in_the_order_of_their_steps(tmp_path: Path
     checkpoint(run, 20)
     checkpoint(run, 300, without=STATE)
     checkpoint(run, 400, without="optimizer.pt")
+    checkpoint(run, 500, without="rng_state.pth")
     assert [found.step for found in run.checkpoints()] == [20, 100]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-100", "checkpoint-20"]
 

@@ -13,12 +13,13 @@ from tandem.settings import Config
 from tandem.workspace import Workspace
 from training.checks import holds
 from training.cleaning import normalise
+from training.contamination import Questions
 from training.drafts import model, rules
 from training.drafts.model import Ask, Piece, Unusable
 from training.drafts.proposals import Proposal, Source, find_quote
 from training.drafts.store import Draft, change_drafts, draft_id, read_drafts
 from training.drafts.wordings import WORDINGS
-from training.examples import contradictions, read_questions
+from training.examples import contradictions, read_questions, read_source
 from training.languages import language_of
 from training.prepare import open_index
 
@@ -32,6 +33,7 @@ DETECTED: Final = 4000
 PIECES_AT_ONCE: Final = 8
 """Answers of the model after which its drafts are saved."""
 VALUE: Final = "{value}"
+LIKE: Final = {"exact": "its question", "near": "nearly its question", "overlap": "it in eight words in a row"}
 
 Progress = Callable[[str, int, int], None]
 Item = TypeVar("Item")
@@ -70,6 +72,8 @@ class Account:
     added: list[str] = field(default_factory=list)
     made_by: Counter[str] = field(default_factory=Counter)
     left: Counter[str] = field(default_factory=Counter)
+    refused: list[dict[str, str]] = field(default_factory=list)
+    """Each proposal that was not kept: `document`, `question`, `quote`, `reason`; texts are "" where there are none."""
     without: list[str] = field(default_factory=list)
     """Documents of which there is no draft."""
 
@@ -89,15 +93,21 @@ def draft_by_rules(config: Config, workspace: Workspace, domain: str, wanted: Wa
 
 
 def draft_by_model(
-    config: Config, workspace: Workspace, domain: str, wanted: Wanted, ask: Ask, progress: Progress | None = None
+    config: Config,
+    workspace: Workspace,
+    domain: str,
+    wanted: Wanted,
+    ask: Ask,
+    progress: Progress | None = None,
+    name: str | None = None,
 ) -> Account:
-    """Draft by the server's base model: one proposal on each piece of text of which there is no draft of it yet.
+    """Draft by a model (`name`; the server's base model by default).
 
-    What was drafted before an error is kept, and calling again goes on from there. Raises as `draft_by_rules` does, and
-    what `ask` raises.
+    It makes one proposal on each piece of text of which there is no draft of it yet. What was drafted before an error is
+    kept, and calling again goes on from there. Raises as `draft_by_rules` does, and what `ask` raises.
     """
     drafting = _Drafting(config, workspace, domain, wanted)
-    name = f"{domain}/base"
+    name = name or f"{domain}/base"
     todo = _in_turns(drafting.undrafted())
     done = 0
     for batch in _batches(iter(todo), PIECES_AT_ONCE):
@@ -130,7 +140,9 @@ class _Drafting:
         self._workspace, self._domain, self._wanted = workspace, domain, wanted
         self.sources, self._metadata = _read_sources(config, workspace, domain)
         questions = read_questions(settings.questions) if settings.questions else []
-        self._asked = {normalise(question.question) for question in questions}
+        self._asked = Questions(questions)
+        written = read_source(settings.examples).examples if settings.examples else []
+        self._examples = {normalise(example.question) for example in written}
         languages = Counter(source.language for source in self.sources)
         self._account = Account(len(self.sources), dict(languages.most_common()), [])
         self._count(read_drafts(workspace, domain))
@@ -161,9 +173,18 @@ class _Drafting:
             result = self._check(source, proposal)
             if isinstance(result, Draft):
                 checked.append(result)
+            elif isinstance(proposal, Unusable):
+                self._refuse(source.document, "", "", result)
             else:
-                self._account.left[result] += 1
+                self._refuse(source.document, proposal.question, proposal.quote, result)
         change_drafts(self._workspace, self._domain, lambda known: [*known, *self._new(known, checked)])
+
+    def _leave(self, draft: Draft, reason: str) -> None:
+        self._refuse(draft.document, draft.question, draft.quote, reason)
+
+    def _refuse(self, document: str, question: str, quote: str, reason: str) -> None:
+        self._account.left[reason] += 1
+        self._account.refused.append({"document": document, "question": question, "quote": quote, "reason": reason})
 
     def account(self) -> Account:
         """What came of it."""
@@ -178,7 +199,6 @@ class _Drafting:
     def _new(self, known: Sequence[Draft], checked: Sequence[Draft]) -> list[Draft]:
         """Of the checked drafts those to add: not there yet, with a question of their own, within the limits."""
         self._count(known)
-        left = self._account.left
         ids, questions = {draft.id for draft in known}, {normalise(draft.question) for draft in known}
         answers: defaultdict[str, set[str]] = defaultdict(set)
         for draft in checked:
@@ -187,11 +207,11 @@ class _Drafting:
         for draft in checked:
             question = normalise(draft.question)
             if draft.id in ids:
-                left["already drafted"] += 1
+                self._leave(draft, "already drafted")
             elif len(answers[question]) > 1:
-                left["several places answer its question, each otherwise"] += 1
+                self._leave(draft, "several places answer its question, each otherwise")
             elif question in questions:
-                left["another draft asks the same"] += 1
+                self._leave(draft, "another draft asks the same")
             else:
                 ids.add(draft.id)
                 questions.add(question)
@@ -199,9 +219,9 @@ class _Drafting:
         added = set()
         for draft in _in_turns(fresh):
             if self.is_full:
-                left["over the limit of this run"] += 1
+                self._leave(draft, "over the limit of this run")
             elif self._of_document[draft.document] >= self._wanted.per_document:
-                left["over the limit of its document"] += 1
+                self._leave(draft, "over the limit of its document")
             else:
                 self._of_document[draft.document] += 1
                 self._account.added.append(draft.id)
@@ -245,8 +265,11 @@ class _Drafting:
         )
         if wrong_to_train_on(draft):
             return "it holds signs of prompts or markers of citations"
-        if normalise(question) in self._asked:
-            return "the evaluation asks its question"
+        like = self._asked.like(draft.as_example())
+        if like is not None:
+            return f"the evaluation asks {LIKE[like.likeness]}"
+        if normalise(question) in self._examples:
+            return "an example asks its question"
         return draft
 
 

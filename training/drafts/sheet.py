@@ -7,6 +7,7 @@ apostrophes away again.
 
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -38,6 +39,13 @@ BEGINS_FORMULA: Final = frozenset("=+-@＝＋－＠|%")
 BEGINS_CELL: Final = frozenset(";\t\r\n")
 """After these a program with another separator than the comma would begin a cell."""
 GUARD: Final = "'"
+_MONTHS: Final = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
+_TYPED: Final = re.compile(
+    rf"[\d.,:/()€$£ +%eE-]*\d[\d.,:/()€$£ +%eE-]*(?:[ap]m)?|\d{{1,2}}[ ./-](?:{_MONTHS})[a-z]*\.?(?:[ ./-]\d{{1,4}})?"
+    rf"|(?:{_MONTHS})[a-z]*[ ./-]\d{{1,4}}|true|false",
+    re.IGNORECASE,
+)
+"""Numbers (`12.50`, `0049 30`), times, dates (`1/2`, `5 May`) and truth values."""
 LONGEST_CELL: Final = 10_000_000
 
 
@@ -52,11 +60,19 @@ class Imported:
 
 def guard(text: str) -> str:
     """The text as a cell that no spreadsheet takes for a formula; `unguard` gives it back."""
-    return _walk(text, lambda sign, _: GUARD + sign if sign in BEGINS_FORMULA or sign == GUARD else sign)
+    guarded = _walk(text, lambda sign, _: GUARD + sign if sign in BEGINS_FORMULA or sign == GUARD else sign)
+    return GUARD + guarded if looks_typed(text) else guarded
+
+
+def looks_typed(text: str) -> bool:
+    """Whether a spreadsheet would take the text for a number, a date or a truth value, and write it otherwise."""
+    return text[:1] not in BEGINS_FORMULA and bool(_TYPED.fullmatch(text))
 
 
 def unguard(cell: str) -> str:
     """The text of a guarded cell; an apostrophe that stands before no such sign is the text's own."""
+    if cell.startswith(GUARD) and looks_typed(cell[1:]):
+        return cell[1:]
 
     def bare(sign: str, rest: str) -> str:
         return "" if sign == GUARD and rest[:1] and (rest[0] in BEGINS_FORMULA or rest[0] == GUARD) else sign

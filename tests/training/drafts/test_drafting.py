@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tandem.workspace import Workspace
 from tests.training.drafts.project import FORMULA, KETTLE, LAMP, chat_server, tandem
+from tests.training.helpers import write_lines
 from training.drafts import rules
 from training.drafts.model import LONGEST_PIECE, pieces
 from training.drafts.proposals import Source, find_quote
@@ -82,6 +83,7 @@ def test_drafting_by_rules_keeps_what_holds_and_names_what_does_not(
     drafts = drafts_of(project)
     assert f"shop: {len(drafts)} new drafts of 3 documents" in said
     assert "not kept: 1, the evaluation asks its question" in said
+    assert "    kettle.md: How much does the Brisa kettle cost?" in said
     assert "How much does the Brisa kettle cost?" not in {draft.question for draft in drafts}
     texts = {"kettle.md": KETTLE, "lamp.md": LAMP, "sums.md": FORMULA}
     for draft in drafts:
@@ -135,6 +137,8 @@ def test_a_model_drafts_and_every_answer_that_fails_a_check_is_counted(
             "its quote is not in the document": 1,
             "its answer is not in its quote": 1,
         }
+        refused = {(one["document"], one["question"]): one["reason"] for one in account["refused"]}
+        assert refused["sums.md", "What is summed?"] == "its quote is not in the document"
         asked = len(bodies)
         assert tandem(project, "data", "draft", "shop", "--by", "model", "--url", url) == 0
         assert len(bodies) == 2 * asked - 1, "what was drafted already is not asked again"
@@ -179,3 +183,20 @@ def test_without_an_index_nothing_is_drafted(project: Path, capsys: pytest.Captu
 
     assert cli.run(["data", "draft", "shop", *arguments]) != 0
     assert "run `tandem index shop`" in capsys.readouterr().err
+
+
+def test_a_draft_that_an_example_asks_is_refused(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    values = json.loads((project / "tandem.yaml").read_text())
+    values["domains"]["shop"]["examples"] = "train.jsonl"
+    (project / "tandem.yaml").write_text(json.dumps(values))
+    write_lines(
+        project / "train.jsonl", [{"id": "1", "question": "how much DOES the brisa kettle hold", "answer": "1.7"}]
+    )
+    assert tandem(project, "data", "draft", "shop") == 0
+    assert "not kept: 1, an example asks its question" in capsys.readouterr().out
+
+
+def test_another_server_is_asked_by_its_own_name_of_the_model(project: Path) -> None:
+    with chat_server(lambda _: "no") as (url, bodies):
+        assert tandem(project, "data", "draft", "shop", "--by", "model", "--url", url, "--model", "org/large") == 0
+    assert {body["model"] for body in bodies} == {"org/large"}
