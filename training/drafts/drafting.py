@@ -103,8 +103,8 @@ def draft_by_model(
 ) -> Account:
     """Draft by a model (`name`; the server's base model by default).
 
-    It makes one proposal on each piece of text of which there is no draft of it yet. What was drafted before an error is
-    kept, and calling again goes on from there. Raises as `draft_by_rules` does, and what `ask` raises.
+    It makes one proposal on each piece of text of which there is no draft of it yet. What was drafted before an error
+    is kept, and calling again goes on from there. Raises as `draft_by_rules` does, and what `ask` raises.
     """
     drafting = _Drafting(config, workspace, domain, wanted)
     name = name or f"{domain}/base"
