@@ -5,6 +5,7 @@ searched on what rows. After a kill the same command goes on: the trial that was
 last checkpoint. What a trial proposes depends on the seed, its number and the trials before it, not on interruptions.
 """
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,6 +31,8 @@ Forget = Callable[[TrainingConfig], None]
 
 STARTUP: Final = 4
 """Trials before any is pruned."""
+PRUNED_FROM: Final = 2
+"""The first evaluation, counted from 1, at which a trial may be pruned: the one before says little of where it ends."""
 SECONDS: Final = "seconds"
 REASON: Final = "reason"
 
@@ -63,6 +66,7 @@ def search(path: Path, settings: TrainingConfig, run: Run, forget: Forget, say: 
                 code="nothing_found",
             )
         best = study.best_trial
+        _forget_others(study, settings, forget)
         say(f"the best trial: {shown(best.params)}, loss {best.value:.4f}")
         return Found(with_values(settings, best.params), trials)
 
@@ -83,7 +87,7 @@ def open_study(path: Path) -> Iterator["Study"]:
             study_name="search",
             load_if_exists=True,
             direction="minimize",
-            pruner=optuna.pruners.MedianPruner(n_startup_trials=STARTUP, n_warmup_steps=1),
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=STARTUP, n_warmup_steps=PRUNED_FROM),
         )
 
 
@@ -160,10 +164,11 @@ def _try_one(study: "Study", number: int, settings: TrainingConfig, run: Run, fo
     say(f"trial {number} of {settings.search.trials}: {shown(values)}")
     known = _same_before(study, values)
     if known is not None:
+        trial.set_user_attr(SECONDS, 0.0)
         say(f"  as in an earlier trial: loss {known:.4f}")
         study.tell(trial, known)
         return
-    began = time.monotonic()
+    began, best_before = time.monotonic(), _best_values(study)
 
     def evaluated(evaluation: int, loss: float) -> None:
         trial.report(loss, evaluation)
@@ -173,31 +178,49 @@ def _try_one(study: "Study", number: int, settings: TrainingConfig, run: Run, fo
     try:
         loss = run(with_values(settings, values), evaluated)
     except optuna.TrialPruned:
-        trial.set_user_attr(SECONDS, round(time.monotonic() - began, 1))
+        _note_seconds(trial, began)
         study.tell(trial, state=optuna.trial.TrialState.PRUNED)
         forget(with_values(settings, values))
         say("  pruned: worse than the median of the others by now")
     except UserError as error:
+        _note_seconds(trial, began)
         trial.set_user_attr(REASON, error.message)
         study.tell(trial, state=optuna.trial.TrialState.FAIL)
         forget(with_values(settings, values))
         say(f"  failed: {error.message}")
     else:
-        trial.set_user_attr(SECONDS, round(time.monotonic() - began, 1))
+        _note_seconds(trial, began)
         study.tell(trial, loss)
         say(f"  loss {loss:.4f}")
-        best = study.best_trial.params
-        for other in _counted(study):
-            if other.value is not None and other.params != best:
-                forget(with_values(settings, other.params))
+        is_best = _best_values(study) == values
+        worse = best_before if is_best else values
+        if worse is not None:
+            forget(with_values(settings, worse))
+
+
+def _note_seconds(trial: "Trial", began: float) -> None:
+    """Of a trial that was interrupted: since it was taken up again."""
+    trial.set_user_attr(SECONDS, round(time.monotonic() - began, 1))
+
+
+def _best_values(study: "Study") -> dict[str, Any] | None:
+    """Those of the best complete trial so far."""
+    return dict(study.best_trial.params) if any(trial.value is not None for trial in _counted(study)) else None
+
+
+def _forget_others(study: "Study", settings: TrainingConfig, forget: Forget) -> None:
+    """Remove what a kill between a trial's end and its forgetting left behind."""
+    best = _best_values(study)
+    others = {repr(trial.params): trial.params for trial in _counted(study) if trial.params != best}
+    for values in others.values():
+        forget(with_values(settings, values))
 
 
 def _take_up_again(study: "Study", say: Say) -> None:
-    """Put the trial that a kill interrupted first in the queue, with the values it had."""
+    """Set aside the trial that a kill interrupted: the next one has its seed and number, so it proposes the same."""
     from optuna.trial import TrialState
 
     for trial in study.get_trials(states=[TrialState.RUNNING]):
-        study.enqueue_trial(trial.params)
         # Failed without a reason: it counts when it is done.
         study.tell(trial.number, state=TrialState.FAIL)
         say(f"going on with an interrupted trial: {shown(trial.params)}")
@@ -219,7 +242,5 @@ def _same_before(study: "Study", values: Mapping[str, Any]) -> float | None:
 def _drop_half_line(path: Path) -> None:
     """Take away what a kill left of the journal's last line."""
     if path.is_file():
-        data = path.read_bytes()
-        whole = data[: data.rfind(b"\n") + 1]
-        if whole != data:
-            path.write_bytes(whole)
+        # Cut, not written anew: a kill in between must not cost the lines that are whole.
+        os.truncate(path, path.read_bytes().rfind(b"\n") + 1)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from optuna import TrialPruned
 from pydantic import ValidationError
 
 from tandem.adapters import Adapter
@@ -82,6 +83,52 @@ def test_an_interrupted_search_goes_on_to_the_same_trials(tmp_path: Path, stop_i
     assert found.settings == unbroken.settings
 
 
+def outcomes(found: Found) -> list[tuple[Any, ...]]:
+    return [(trial["values"], trial["state"], trial["loss"]) for trial in found.trials]
+
+
+@pytest.mark.parametrize("before", ["none", "a kill"])
+def test_a_kill_after_any_line_of_the_journal_changes_no_trial(tmp_path: Path, before: str) -> None:
+    given, path = settings(trials=6), tmp_path / "a.journal"
+    unbroken = outcomes(look(path, given, []))
+    lines = path.read_bytes().splitlines(keepends=True)
+    if before == "a kill":
+        running = next(number for number, line in enumerate(lines) if b"learning_rate" in line) + 1
+        path.write_bytes(b"".join(lines[:running]))
+        assert outcomes(look(path, given, [])) == unbroken
+        lines = path.read_bytes().splitlines(keepends=True)
+    for count, line in enumerate(lines):
+        broken = tmp_path / f"{count}.journal"
+        broken.write_bytes(b"".join(lines[:count]))
+        assert outcomes(look(broken, given, [])) == unbroken, (count, line)
+
+
+def test_no_trial_is_pruned_at_its_first_evaluation(tmp_path: Path) -> None:
+    pruned_at: list[int] = []
+
+    def run(given: TrainingConfig, evaluated: Evaluated) -> float:
+        for number in (1, 2, 3):
+            try:
+                evaluated(number, abs(given.learning_rate - 0.004) + (given.rank == 8))
+            except TrialPruned:
+                pruned_at.append(number)
+                raise
+        return abs(given.learning_rate - 0.004) + (given.rank == 8)
+
+    search(tmp_path / "a.journal", settings(trials=20), run, lambda _: None, lambda _: None)
+    assert set(pruned_at) == {2}
+
+
+def test_only_the_best_run_is_left_even_after_a_kill_before_the_others_were_forgotten(tmp_path: Path) -> None:
+    tried: list[TrainingConfig] = []
+    look(tmp_path / "a.journal", settings(), tried)
+    forgotten: list[TrainingConfig] = []
+    found = search(tmp_path / "a.journal", settings(), toy([]), forgotten.append, lambda _: None)
+    left = [given for given in tried if given not in forgotten]
+    assert left == [found.settings]
+    assert found.settings not in forgotten
+
+
 def test_a_trial_that_diverges_is_told_and_the_others_go_on(tmp_path: Path) -> None:
     def run(given: TrainingConfig, _: Evaluated) -> float:
         if given.rank == 8:
@@ -91,6 +138,7 @@ def test_a_trial_that_diverges_is_told_and_the_others_go_on(tmp_path: Path) -> N
     found = search(tmp_path / "a.journal", settings(), run, lambda _: None, lambda _: None)
     failed = [trial for trial in found.trials if trial["state"] == "failed"]
     assert failed
+    assert all(trial["seconds"] is not None for trial in found.trials)
     assert all(trial["reason"] == "The loss is no number any more." for trial in failed)
     assert found.settings.rank == 16
 
