@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from tandem.settings import AnonymiseConfig, PersonalKind
+from tandem.training_settings import AnonymiseConfig, PersonalKind
 from training.anonymising import Anonymiser
 from training.personal_data import Span
 
@@ -156,7 +156,6 @@ def show(found: dict[str, Any]) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.personal_data", description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--repetitions", type=int, help="has no effect: the rules are the same each time")
     options = parser.parse_args()
     path = DATA / "pii-presidio" / "synth_v2.jsonl"
     if not path.is_file():

@@ -25,7 +25,8 @@ from retrieval.embedder import load_embedder
 from retrieval.index import Index
 from tandem.config import load_config
 from tandem.demo import CONFIGURATION, DOMAIN
-from tandem.settings import Config, TrainingConfig
+from tandem.settings import Config
+from tandem.training_settings import TrainingConfig
 from training.base import Base, find_base
 from training.examples import read_examples
 from training.lora import MASKED, WARM_UP, lora_config, make_trainer, takes_bfloat16
@@ -159,7 +160,8 @@ def _shared(folder: str, settings: TrainingConfig) -> dict[str, Any]:
 
     return {
         "output_dir": folder,
-        "num_train_epochs": 1,
+        "num_train_epochs": settings.epochs,
+        "seed": settings.seed,
         "learning_rate": settings.learning_rate,
         "warmup_steps": WARM_UP,
         "use_cpu": not torch.cuda.is_available(),

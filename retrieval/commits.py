@@ -6,10 +6,11 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from retrieval import rows
+from retrieval import history, rows
 from retrieval.filters import attribute
 from retrieval.prepare import Prepared, Source
 from retrieval.results import Commit, Failure
+from retrieval.seals import seal
 from retrieval.store import insert_snapshot
 
 
@@ -26,6 +27,8 @@ class Change:
     """The removal was asked for by id: sync is not to bring these documents back."""
     restores: bool = False
     """The documents were given by hand: an earlier deletion of them no longer counts."""
+    keep: int = 0
+    """Older snapshots that stay readable after this commit."""
 
 
 def apply(connection: sqlite3.Connection, change: Change) -> Commit:
@@ -35,17 +38,22 @@ def apply(connection: sqlite3.Connection, change: Change) -> Commit:
     writes = [prepared for prepared in change.write if prepared.document.id not in gone]
     names = [*change.remove, *(prepared.document.id for prepared in writes)]
     numbers = rows.document_numbers(connection, names)
-    removed = [name for name in change.remove if name in numbers]
+    old = history.held(connection, change.remove) if change.by_name else set()
+    removed = [name for name in change.remove if name in numbers or name in old]
     _write_sources(connection, change.sources)
     before = rows.current_state(connection)
     snapshot = before.snapshot
     if removed or writes:
         snapshot += 1
         insert_snapshot(connection, snapshot)
-        _delete(connection, list(numbers.values()), snapshot)
+        gone_passages = _take_out(connection, change, list(numbers.values()), snapshot)
         for prepared in writes:
             _insert(connection, prepared, snapshot)
-        _count(connection, snapshot)
+        new_passages = sum(len(prepared.passages) for prepared in writes)
+        # Counted on, not anew: that would read every row of a large index for a small commit.
+        totals = (before.documents - len(numbers) + len(writes), before.passages - gone_passages + new_passages)
+        connection.execute("UPDATE snapshots SET documents = ?, passages = ? WHERE number = ?", (*totals, snapshot))
+        collect(connection, snapshot - change.keep)
     if change.by_name:
         entries = [(name, snapshot, time.time()) for name in removed]
         connection.executemany("INSERT OR REPLACE INTO deletions (id, snapshot, time) VALUES (?, ?, ?)", entries)
@@ -64,22 +72,63 @@ def apply(connection: sqlite3.Connection, change: Change) -> Commit:
     )
 
 
-def _delete(connection: sqlite3.Connection, documents: list[int], snapshot: int) -> None:
+def collect(connection: sqlite3.Connection, first: int) -> int:
+    """Let go of the snapshots before `first`; returns how many documents that took out of the tables."""
+    collected = history.collect(connection, first)
+    if collected:
+        ask_purge(connection, rows.current_state(connection).snapshot, "collected", collected)
+    return collected
+
+
+def _take_out(connection: sqlite3.Connection, change: Change, documents: list[int], snapshot: int) -> int:
+    """Documents by their numbers, for good if deleted by name, into the history otherwise; returns their passages."""
+    if change.by_name:
+        history.erase(connection, change.remove)
+        erasures = [(name, time.time()) for name in change.remove]
+        connection.executemany("INSERT OR REPLACE INTO erasures (id, time) VALUES (?, ?)", erasures)
+        ask_purge(connection, snapshot, "deleted", len(change.remove))
+    else:
+        history.retire(connection, documents, snapshot)
+    passages = 0
     for number in documents:
-        connection.execute(
+        passages += connection.execute(
             "INSERT INTO removals (number, snapshot) SELECT number, ? FROM passages WHERE document = ?",
             (snapshot, number),
-        )
+        ).rowcount
         connection.execute("DELETE FROM documents WHERE number = ?", (number,))
+    return passages
+
+
+def ask_purge(connection: sqlite3.Connection, snapshot: int, reason: str, documents: int) -> None:
+    """Note that texts left the tables, so that their bytes leave the files."""
+    connection.execute(
+        "INSERT INTO purges (snapshot, reason, documents, asked_at) VALUES (?, ?, ?, ?)",
+        (snapshot, reason, documents, time.time()),
+    )
 
 
 def _insert(connection: sqlite3.Connection, prepared: Prepared, snapshot: int) -> None:
     document = prepared.document
     metadata = dict(document.metadata)
     number = connection.execute(
-        "INSERT INTO documents (id, title, text, metadata, digest, cut, snapshot) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (document.id, document.title, document.text, json.dumps(metadata), prepared.digest, prepared.cut, snapshot),
+        """INSERT INTO documents (id, title, text, metadata, digest, cut, snapshot, allow, language)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+        (
+            document.id,
+            document.title,
+            document.text,
+            json.dumps(metadata),
+            prepared.digest,
+            prepared.cut,
+            snapshot,
+            None if document.allow is None else json.dumps(document.allow),
+            document.language,
+        ),
     ).lastrowid
+    allowed = [(number, name) for name in document.allow or ()]
+    connection.executemany("INSERT INTO permissions (document, principal) VALUES (?, ?)", allowed)
+    sealed = seal(int(number or 0), document.id, document.title, json.dumps(metadata))
+    connection.execute("INSERT INTO seals (document, value) VALUES (?, ?)", (number, sealed))
     values = []
     for position, (passage, vector) in enumerate(zip(prepared.passages, prepared.vectors, strict=True), start=1):
         stored = rows.vector_bytes(vector)
@@ -96,6 +145,8 @@ def _insert(connection: sqlite3.Connection, prepared: Prepared, snapshot: int) -
         for key, value in metadata.items()
         for item in (value if isinstance(value, list) else [value])
     }
+    if document.language:
+        pairs.add((number, "language", attribute(document.language)))
     connection.executemany("INSERT INTO attributes (document, key, value) VALUES (?, ?, ?)", sorted(pairs))
     if prepared.source:
         _write_sources(connection, {document.id: prepared.source})
@@ -106,13 +157,4 @@ def _write_sources(connection: sqlite3.Connection, sources: Mapping[str, Source]
         """INSERT OR REPLACE INTO sources (document, root, path, content)
            SELECT number, ?, ?, ? FROM documents WHERE id = ?""",
         [(source.root, source.path, source.content, name) for name, source in sources.items()],
-    )
-
-
-def _count(connection: sqlite3.Connection, snapshot: int) -> None:
-    connection.execute(
-        """UPDATE snapshots SET documents = (SELECT count(*) FROM documents),
-                                passages = (SELECT count(*) FROM passages)
-           WHERE number = ?""",
-        (snapshot,),
     )

@@ -1,33 +1,39 @@
 """The indexes that are searched: made from SQLite, kept at one of its snapshots, never the truth.
 
-`vectors.faiss` spares reading every vector from SQLite at opening. It is used only if it belongs
-to this database and embedder and is whole; what was committed after it is added from SQLite.
+Saved files spare reading every passage from SQLite at opening. They are used only if they belong
+to this database and embedder and are whole; what was committed after them is added from SQLite.
 """
 
 import contextlib
 import logging
 import sqlite3
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
-from retrieval import rows
-from retrieval.embedder import Embedder
+from retrieval import rows, saved
+from retrieval.embedder import Embedder, Vectors
 from retrieval.lexical import LexicalIndex
 from retrieval.locks import ReadWriteLock
+from retrieval.past import Past, build, lexical_of, words_of
 from retrieval.rows import State, StoredPassage
-from retrieval.store import IndexCorrupt
-from retrieval.vectors import Stamp, VectorIndex
-from tandem.files import locked, remove_leftovers, write_atomic
+from retrieval.store import IndexCorrupt, Store
+from retrieval.vectors import Stamp, VectorIndex, kind_for
+from tandem.errors import TandemError
+from tandem.files import locked, remove_leftovers
 
-FILE_NAME: Final = "vectors.faiss"
-# The file is written anew when this share of the passages changed since, so that its cost stays
+FILE_NAME: Final = saved.VECTORS_NAME
+# The files are written anew when this share of the passages changed since, so that their cost stays
 # a fixed part of the commits'; and at closing.
 SAVE_SHARE: Final = 0.1
-# Removed passages still count in the lexical index's statistics until it is made anew.
-STALE_SHARE: Final = 0.2
+# Passages up to which a change is made in place, which searches wait for; larger ones are made beside.
+IN_PLACE: Final = 500
+# How long a search waits for a change that another thread is making, before it uses the snapshot it has.
+PATIENCE_SECONDS: Final = 0.05
+PAST_KEPT: Final = 2
 
 _logger = logging.getLogger(__name__)
 
@@ -35,15 +41,24 @@ _logger = logging.getLogger(__name__)
 class Derived:
     """Vector and lexical index of one snapshot; brought forward by `catch_up`."""
 
-    def __init__(self, folder: Path, embedder: Embedder) -> None:
-        self._path = folder / FILE_NAME
+    def __init__(
+        self, folder: Path, embedder: Embedder, vector_index: str = "auto", lexical_language: str = "en"
+    ) -> None:
+        self._folder = folder
         self._lock_path = folder / ".lock"
         self._embedder = embedder
+        self._wanted = vector_index
+        # Held by whoever changes the indexes; the other one only while searches must not look.
+        self._changing = threading.Lock()
         self._lock = ReadWriteLock()
+        self._catching_up = threading.Event()
         self._state = State(-1, "", 0, 0)
         self._changed_since_saved = 0
+        self._saved_snapshot = -1
+        self._past: dict[tuple[int, int], Past] = {}
+        self._past_lock = threading.Lock()
         self.vectors = VectorIndex(embedder.dimension)
-        self.lexical = LexicalIndex()
+        self.lexical = LexicalIndex(lexical_language)
 
     @property
     def snapshot(self) -> int:
@@ -59,91 +74,186 @@ class Derived:
     def open(self, connection: sqlite3.Connection) -> None:
         """Load or rebuild both indexes for the state that `connection` sees."""
         with locked(self._lock_path):
-            remove_leftovers(self._path.parent)
-        with self._lock.writing():
-            saved = self._load(connection)
-            if saved is None:
+            remove_leftovers(self._folder)
+        with self._changing:
+            if not self._load(connection) or rows.count_passages(connection) != self._state.passages:
                 self._rebuild(connection)
-            else:
-                self._forward(connection, saved, lexical_from=-1)
 
     def catch_up(self, connection: sqlite3.Connection) -> None:
         """Bring both indexes to the state that `connection` sees, if that is newer."""
-        if rows.current_state(connection).snapshot <= self.snapshot:
-            return
-        with self._lock.writing():
-            if rows.current_state(connection).snapshot > self.snapshot:
-                self._forward(connection, self.snapshot, lexical_from=self.snapshot)
+        if rows.current_state(connection).snapshot > self.snapshot:
+            with self._changing:
+                if rows.current_state(connection).snapshot > self.snapshot:
+                    self._forward(connection)
 
-    def save(self, *, always: bool = False) -> None:
-        """Write `vectors.faiss` if enough has changed; a failure is logged, since nothing is lost by it."""
-        with self._lock.reading():
-            changed, state = self._changed_since_saved, self._state
-            if not changed or not (always or changed >= SAVE_SHARE * len(self.vectors)):
-                return
-            stamp = Stamp(state.snapshot, state.token, self._embedder.digest, len(self.vectors))
-            data = self.vectors.to_bytes(stamp)
+    def ready(self, connection: sqlite3.Connection, store: Store) -> bool:
+        """`catch_up` for a search, which does not wait for much: False where it is to use the snapshot there is.
+
+        A large change, as another process may have made it, is followed by a thread.
+        """
+        if rows.current_state(connection).snapshot <= self.snapshot:
+            return True
+        if not self._changing.acquire(timeout=PATIENCE_SECONDS):
+            return False
+        try:
+            if rows.current_state(connection).snapshot <= self.snapshot:
+                return True
+            if rows.changes_after(connection, self.snapshot) <= IN_PLACE:
+                self._forward(connection)
+                return True
+        finally:
+            self._changing.release()
+        if not self._catching_up.is_set():
+            self._catching_up.set()
+            threading.Thread(target=self._catch_up_beside, args=(store,), name="tandem-catch-up", daemon=True).start()
+        return False
+
+    def past(self, connection: sqlite3.Connection, snapshot: int) -> Past:
+        """Indexes of the older `snapshot` that `connection` sees; the last few asked for are kept."""
+        # A deletion by name reaches back, so what was built before it does not count.
+        key = (snapshot, rows.last_erasure(connection))
+        with self._past_lock:
+            found = self._past.pop(key, None) or build(
+                connection, snapshot, self._embedder.dimension, self.lexical.language
+            )
+            self._past = {**{other: self._past[other] for other in list(self._past)[1 - PAST_KEPT :]}, key: found}
+            return found
+
+    def save(self, store: Store, *, always: bool = False) -> None:
+        """Write the files if enough has changed; a failure is logged, since nothing is lost by it."""
+        changed = self._changed_since_saved
+        if not changed or not (always or changed >= SAVE_SHARE * len(self.vectors)):
+            return
+        with self._changing:
+            state = self._state
+            vectors = self.vectors.compacted(kind_for(self._wanted, len(self.vectors)))
+            with self._lock.writing():
+                self.vectors = vectors
+            stamp = Stamp(state.snapshot, state.token, self._embedder.digest, len(vectors), vectors.kind)
+            parts = saved.parts(vectors, self.lexical, stamp)
             self._changed_since_saved = 0
+            self._saved_snapshot = state.snapshot
         try:
             with locked(self._lock_path):
-                write_atomic(self._path, data)
+                # An older state than that of a deletion would bring deleted vectors back to the disk.
+                with store.reading() as connection:
+                    too_old = state.snapshot < rows.purged_snapshot(connection)
+                if not too_old:
+                    saved.write(self._folder, parts)
         except OSError as error:
-            _logger.warning("%s could not be written (%s); it will be rebuilt at the next opening", self._path, error)
+            self._saved_snapshot = -1
+            _logger.warning(
+                "%s could not be written (%s); it is rebuilt at the next opening", self._folder / FILE_NAME, error
+            )
 
-    def _load(self, connection: sqlite3.Connection) -> int | None:
-        """Take the saved vectors; returns their snapshot, or None where they are of no use."""
+    def forget(self, store: Store, snapshot: int) -> None:
+        """See to it that no derived file is of a state before `snapshot`, nor a temporary file left behind."""
+        with store.reading() as connection:
+            self.catch_up(connection)
+        with self._past_lock:
+            self._past.clear()
+        self.save(store, always=True)
+        with locked(self._lock_path):
+            remove_leftovers(self._folder)
+            if self._saved_snapshot < snapshot:
+                saved.remove_before(self._folder, snapshot)
+
+    def rebuild(self, store: Store) -> None:
+        """Make both indexes anew from the database, and save them."""
+        with self._changing, store.reading() as connection:
+            self._rebuild(connection)
+        self.save(store, always=True)
+
+    def _catch_up_beside(self, store: Store) -> None:
         try:
-            vectors, stamp = VectorIndex.from_bytes(self._path.read_bytes())
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
-            _logger.warning("%s is damaged (%s) and is rebuilt", self._path, error)
-            return None
-        fits = stamp.embedder_digest == self._embedder.digest and vectors.dimension == self._embedder.dimension
-        if not fits or not rows.has_state(connection, stamp.snapshot, stamp.token):
-            return None
+            with store.reading() as connection:
+                self.catch_up(connection)
+        except TandemError as error:
+            _logger.warning("the indexes of %s could not follow the database yet: %s", self._folder, error)
+        finally:
+            self._catching_up.clear()
+
+    def _load(self, connection: sqlite3.Connection) -> bool:
+        """Take the saved indexes, and what came after them; False where they are of no use."""
+
+        def fits(stamp: Stamp) -> bool:
+            same = stamp.embedder_digest == self._embedder.digest
+            return same and rows.has_state(connection, stamp.snapshot, stamp.token)
+
+        loaded = saved.load_vectors(self._folder, fits)
+        if loaded is None or loaded[0].dimension != self._embedder.dimension:
+            return False
+        vectors, stamp = loaded
+        if stamp.kind not in {"flat", kind_for(self._wanted, stamp.count)}:
+            # Another kind was set since; this one does not have the exact vectors to make it from.
+            return False
+        lexical = saved.load_lexical(self._folder, fits)
         self.vectors = vectors
-        return stamp.snapshot
+        if (
+            lexical is not None
+            and lexical[1].snapshot == stamp.snapshot
+            and lexical[0].language == self.lexical.language
+        ):
+            self.lexical = lexical[0]
+            self._apply(connection, stamp.snapshot)
+        else:
+            self._apply(connection, stamp.snapshot, words_anew=True)
+            self._changed_since_saved += len(self.vectors)
+        return self._agrees()
 
-    def _rebuild(self, connection: sqlite3.Connection) -> None:
-        self.vectors = VectorIndex(self._embedder.dimension)
-        self._apply(connection, -1, lexical_from=-1)
-        self._check()
-
-    def _forward(self, connection: sqlite3.Connection, vectors_from: int, lexical_from: int) -> None:
-        """Apply what came after the given snapshots; rebuild if the counts then do not agree."""
-        self._apply(connection, vectors_from, lexical_from)
-        expected = self._state.passages
-        if len(self.vectors) != expected or len(self.lexical) != expected:
-            _logger.warning("derived indexes of %s do not match the database and are rebuilt", self._path.parent)
+    def _forward(self, connection: sqlite3.Connection) -> None:
+        """Apply what came after the present snapshot; rebuild if the counts then do not agree."""
+        self._apply(connection, self.snapshot)
+        if not self._agrees():
+            _logger.warning("derived indexes of %s do not match the database and are rebuilt", self._folder)
             self._rebuild(connection)
 
-    def _apply(self, connection: sqlite3.Connection, vectors_from: int, lexical_from: int) -> None:
+    def _apply(self, connection: sqlite3.Connection, since: int, *, words_anew: bool = False) -> None:
         state = rows.current_state(connection)
-        removed = rows.removals_after(connection, vectors_from) if vectors_from >= 0 else []
-        added = list(rows.passages_after(connection, vectors_from))
-        self.vectors.remove(removed)
-        self.vectors.add([row.number for row in added], _stack(added, self._embedder.dimension))
-        stale = self.lexical.deleted + len(removed) > STALE_SHARE * len(self.lexical)
-        if lexical_from < 0 or (removed and stale):
-            self.lexical = LexicalIndex()
-            everything = added if vectors_from < 0 else rows.passages_after(connection, -1)
-            self.lexical.update([], ((row.number, row.passage.searchable) for row in everything))
+        removed = rows.removals_after(connection, since)
+        added = list(rows.passages_after(connection, since))
+        matrix = _stack(added, self._embedder.dimension)
+        vectors = self.vectors.changed(removed, [row.number for row in added], matrix)
+        if words_anew:
+            everything = rows.passages_after(connection, -1)
+            self._switch(vectors, lexical_of(everything, self.lexical.language), state)
+        elif len(removed) + len(added) <= IN_PLACE:
+            with self._lock.writing():
+                self.lexical.update(removed, map(words_of, added))
+                self.vectors, self._state = vectors, state
         else:
-            self.lexical.update(removed, [(row.number, row.passage.searchable) for row in added])
+            lexical = saved.copied(self.lexical, Stamp(since, "", self._embedder.digest, len(self.lexical)))
+            lexical.update(removed, map(words_of, added))
+            self._switch(vectors, lexical, state)
         self._changed_since_saved += len(removed) + len(added)
-        self._state = state
 
-    def _check(self) -> None:
-        expected = self._state.passages
-        if len(self.vectors) != expected or len(self.lexical) != expected:
+    def _rebuild(self, connection: sqlite3.Connection) -> None:
+        state = rows.current_state(connection)
+        built = build(
+            connection,
+            state.snapshot,
+            self._embedder.dimension,
+            self.lexical.language,
+            kind_for(self._wanted, state.passages),
+        )
+        self._switch(built.vectors, built.lexical, state)
+        self._changed_since_saved += len(built.vectors)
+        if not self._agrees():
             raise IndexCorrupt(
-                f"The index {self._path.parent} records {expected} passages but holds {len(self.vectors)};"
+                f"The index {self._folder} records {state.passages} passages but holds {len(self.vectors)};"
                 " restore a backup, or delete the folder and index the documents again."
             )
 
+    def _switch(self, vectors: VectorIndex, lexical: LexicalIndex, state: State) -> None:
+        with self._lock.writing():
+            self.vectors, self.lexical, self._state = vectors, lexical, state
 
-def _stack(added: list[StoredPassage], dimension: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    def _agrees(self) -> bool:
+        expected = self._state.passages
+        return len(self.vectors) == expected and len(self.lexical) == expected
+
+
+def _stack(added: list[StoredPassage], dimension: int) -> Vectors:
     """Vectors of the rows, shape (len(added), dimension)."""
     for row in added:
         if row.vector.shape != (dimension,):

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +17,9 @@ MAX_METADATA_CHARACTERS: Final = 100_000
 
 # C0 controls but tab and line feed, DEL and C1: they show nothing and break terminals and prompts.
 _CONTROLS: Final = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f-\x84\x86-\x9f]")
+# What shows nothing and can hide or turn around what is read: zero-width spaces, controls of the direction of writing
+# (marks of single characters stay), tags. Joiners stay, as Persian, Hindi and emoji need them.
+_INVISIBLE: Final = re.compile("[\u200b\u2060-\u2064\u202a-\u202e\u2066-\u206f\ufeff\U000e0000-\U000e007f]")
 _LINE_ENDS: Final = re.compile(r"\r\n|[\r\x0c\x85\u2028\u2029]")
 _SURROGATES: Final = re.compile(r"[\ud800-\udfff]")
 
@@ -32,6 +35,10 @@ class Document:
     title: str
     text: str
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    allow: tuple[str, ...] | None = None
+    """Names of the users and groups that may see it; None: everybody, empty: nobody but the operator."""
+    language: str = ""
+    """ISO 639-1 code; empty where it is not known."""
 
 
 class UnreadableDocument(UserError):
@@ -43,14 +50,14 @@ class UnreadableDocument(UserError):
 def clean_text(text: str) -> str:
     """The one form in which texts are kept, cut, quoted and compared.
 
-    Unicode NFC, `\\n` line ends, no byte-order mark, no control characters, no lone surrogates
-    (JSON may carry them, UTF-8 cannot).
+    Unicode NFC, `\\n` line ends, no byte-order mark, no control characters, nothing invisible that hides or turns
+    around text, no lone surrogates (JSON may carry them, UTF-8 cannot).
     """
     if text.isascii() and text.isprintable():
         return text
     text = _SURROGATES.sub("\ufffd", text)
-    text = _CONTROLS.sub("", _LINE_ENDS.sub("\n", text))
-    return unicodedata.normalize("NFC", text).removeprefix("\ufeff")
+    text = _INVISIBLE.sub("", _CONTROLS.sub("", _LINE_ENDS.sub("\n", text)))
+    return unicodedata.normalize("NFC", text)
 
 
 def checked(document: Document) -> Document:
@@ -62,7 +69,16 @@ def checked(document: Document) -> Document:
     if len(text) > MAX_TEXT_CHARACTERS:
         raise UnreadableDocument(f"The document has {len(text):,} characters; the limit is {MAX_TEXT_CHARACTERS:,}.")
     title = " ".join(clean_text(document.title).split())[:300] or document.id
-    return replace(document, title=title, text=text, metadata=_checked_metadata(document.metadata))
+    metadata, allow = _checked_metadata(document.metadata), _checked_names(document.allow)
+    return replace(document, title=title, text=text, metadata=metadata, allow=allow)
+
+
+def _checked_names(allow: Sequence[str] | None) -> tuple[str, ...] | None:
+    if allow is None:
+        return None
+    if isinstance(allow, str) or not all(isinstance(name, str) and name.strip() for name in allow):
+        raise UnreadableDocument(f"`allow` is {allow!r}; it has to be a list of names of users and groups.")
+    return tuple(sorted({clean_text(name).strip() for name in allow}))
 
 
 def check_id(name: object) -> None:
@@ -105,8 +121,13 @@ def _cleaned_strings(mapping: dict[str, Any]) -> dict[str, Any]:
 
 
 def document_digest(document: Document) -> str:
-    """Hexadecimal digest of title, text and metadata: equal digests need no new indexing."""
-    content = json.dumps([document.title, document.text, dict(document.metadata)], sort_keys=True)
+    """Hexadecimal digest of everything but the id: equal digests need no new indexing."""
+    parts: list[Any] = [document.title, document.text, dict(document.metadata)]
+    # Only where they are set: digests that were made without these fields stay valid.
+    extra = {"allow": document.allow, "language": document.language or None}
+    if given := {name: value for name, value in extra.items() if value is not None}:
+        parts.append(given)
+    content = json.dumps(parts, sort_keys=True)
     return hashlib.blake2b(content.encode(), digest_size=20).hexdigest()
 
 

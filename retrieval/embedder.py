@@ -58,7 +58,7 @@ def _load(name: str) -> Embedder:
     if name == "default":
         return SentenceEmbedder("default", default_folder())
     folder = Path(name)
-    return SentenceEmbedder(name, folder if folder.is_dir() else _download(name))
+    return SentenceEmbedder(name, folder if folder.is_dir() else download(name, "embedder"))
 
 
 def default_folder() -> Path:
@@ -69,7 +69,7 @@ def default_folder() -> Path:
     return Path(spec.origin).parent / "model"
 
 
-def _download(name: str) -> Path:
+def download(name: str, kind: str) -> Path:
     """The hub model's files in the local cache; no weights but safetensors, no code."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     from huggingface_hub import snapshot_download
@@ -78,7 +78,7 @@ def _download(name: str) -> Path:
     try:
         return Path(snapshot_download(name, allow_patterns=[f"*{suffix}" for suffix in _DIGESTED]))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        raise ConfigError(f"The embedder {name!r} is neither a folder nor to be had from the hub.") from error
+        raise ConfigError(f"The {kind} {name!r} is neither a folder nor to be had from the hub.") from error
 
 
 class SentenceEmbedder:

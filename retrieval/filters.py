@@ -1,15 +1,11 @@
 """Filters: which passages a search may find, decided before it searches."""
 
 import json
-import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import numpy as np
-
 from retrieval.documents import clean_text
-from retrieval.vectors import Numbers
 from tandem.errors import UserError
 
 DOCUMENT: Final = "document"
@@ -34,16 +30,12 @@ class Filter:
             return None
         return cls(tuple((clean_text(str(key)), _checked_values(key, value)) for key, value in values.items()))
 
-    def allowed(self, connection: sqlite3.Connection) -> Numbers:
-        """Numbers of the passages that may be found, ascending."""
-        clauses = [_clause(key) for key, _ in self.conditions]
+    def clause(self) -> tuple[str, list[Any]]:
+        """A condition on `documents` in SQL, made of constants only, and the values that it is given."""
         parameters: list[Any] = []
         for key, values in self.conditions:
             parameters += _parameters(key, values)
-        query = f"""SELECT passages.number FROM passages WHERE document IN
-                    (SELECT number FROM documents WHERE {" AND ".join(clauses)})
-                    ORDER BY passages.number"""  # noqa: S608 - only constants, values are bound
-        return np.fromiter((row[0] for row in connection.execute(query, parameters)), dtype=np.int64)
+        return " AND ".join(_clause(key) for key, _ in self.conditions), parameters
 
 
 def attribute(value: Any) -> str:

@@ -1,30 +1,46 @@
 """An index: documents in, passages out. The one class that others use."""
 
+import contextlib
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Self
 
-from retrieval import rows
-from retrieval.commits import Change, apply
+from retrieval import history, rows
+from retrieval.commits import Change, apply, collect
+from retrieval.copies import backup
 from retrieval.derived import Derived
 from retrieval.documents import Document, UnreadableDocument, checked, document_digest
 from retrieval.embedder import Embedder, Vectors
 from retrieval.folders import scan
+from retrieval.languages import LanguageRules
 from retrieval.passages import Splitter
 from retrieval.prepare import Progress, prepare
+from retrieval.purge import DELAYS, Purger
+from retrieval.requests import Options, Request
 from retrieval.results import Commit, DocumentInfo, Failure, Hit, IndexStats, SearchResult
-from retrieval.search import Request, Searcher
-from retrieval.store import IndexCorrupt, Store
+from retrieval.search import Searcher
+from retrieval.store import DATABASE_NAME, IndexCorrupt, Store
+from retrieval.switch import settle, sweep
 from retrieval.sync import Planner
-from tandem.errors import ConfigError, NotFound
+from retrieval.visible import may_see, visible_ids
+from tandem.errors import ConfigError, NotFound, Unavailable, UserError
 from tandem.settings import RetrievalConfig
 
-__all__ = ["Commit", "DocumentInfo", "Failure", "Hit", "Index", "IndexCorrupt", "IndexStats", "SearchResult"]
-
-DATABASE_NAME: Final = "index.db"
+__all__ = [
+    "DATABASE_NAME",
+    "Commit",
+    "DocumentInfo",
+    "Failure",
+    "Hit",
+    "Index",
+    "IndexCorrupt",
+    "IndexStats",
+    "SearchResult",
+]
 
 
 class Index:
@@ -39,8 +55,10 @@ class Index:
         self._embedder = embedder
         self._settings = settings
         self._splitter = Splitter(embedder, settings)
+        self._rules = LanguageRules(embedder, settings)
         self._store = Store(folder / DATABASE_NAME)
-        self._derived = Derived(folder, embedder)
+        self._derived = Derived(folder, embedder, settings.vector_index, settings.lexical_language)
+        self._purger = Purger(self._store, self._derived, folder)
         self._searcher = Searcher(self._store, self._derived, embedder, settings)
         self._closing = threading.Lock()
         self._closed = False
@@ -59,10 +77,13 @@ class Index:
             raise ConfigError(f"The folder {folder} cannot be made: {error.strerror}.") from error
         index = cls(folder, embedder, settings)
         try:
+            sweep(folder)
+            settle(folder, index._store)
             index._check_embedder()
             with index._store.reading() as connection:
                 index._derived.open(connection)
-            index._derived.save()
+            index._derived.save(index._store)
+            index._purger.wake()
         except BaseException:
             index._store.close()
             raise
@@ -81,8 +102,17 @@ class Index:
         with self._closing:
             if not self._closed:
                 self._closed = True
-                self._derived.save(always=True)
-                self._store.close()
+                try:
+                    with self._store.reading() as connection:
+                        self._derived.catch_up(connection)
+                    self._derived.save(self._store, always=True)
+                except Unavailable as error:
+                    # Nothing of a replaced index is to be kept.
+                    if error.code != "index_replaced":
+                        raise
+                finally:
+                    self._purger.close()
+                    self._store.close()
 
     @property
     def snapshot(self) -> int:
@@ -111,7 +141,9 @@ class Index:
             self._vectors_of([document.id for document in changed]),
         )
         names = [document.id for document in unchanged]
-        return self._commit(Change(write=write, unchanged=names, failed=failed, restores=True))
+        return self._commit(
+            Change(write=write, unchanged=names, failed=failed, restores=True, keep=self._settings.keep_snapshots)
+        )
 
     def sync(self, paths: Sequence[Path], progress: Progress | None = None, *, replace: bool = False) -> Commit:
         """Make the index agree with files and folders; only what changed is parsed and embedded.
@@ -126,58 +158,124 @@ class Index:
         plan = Planner(self._store, scan(paths), self._splitter.key, replace).plan(progress)
         known = self._vectors_of([*(document.id for document, _ in plan.write), *plan.remove])
         write = prepare(plan.write, self._embedder, self._splitter, known, progress)
-        return self._commit(Change(write, plan.remove, plan.sources, plan.unchanged, plan.failed))
+        keep = self._settings.keep_snapshots
+        return self._commit(Change(write, plan.remove, plan.sources, plan.unchanged, plan.failed, keep=keep))
 
     def delete(self, ids: Sequence[str]) -> Commit:
         """Delete documents for good: `sync` does not bring them back, only `add` does.
+
+        No search finds them once this returns; within a minute their bytes have left the files, too
+        (`stats().unpurged` is 0 then).
 
         Raises NotFound, and deletes nothing, unless all are there.
         """
         wanted = list(dict.fromkeys(ids))
         with self._store.reading() as connection:
             _require(connection, wanted)
-        return self._commit(Change(remove=wanted, by_name=True))
+        return self._commit(Change(remove=wanted, by_name=True, keep=self._settings.keep_snapshots))
 
-    def search(self, query: str, k: int | None = None, filter: Mapping[str, Any] | None = None) -> SearchResult:
+    def collect(self, keep: int = 0) -> int:
+        """Let go of all but `keep` older snapshots, and purge what that frees; returns how many documents' texts.
+
+        Commits do this by themselves, to `retrieval.keep_snapshots`. Raises UserError for a negative `keep`.
+        """
+        if keep < 0:
+            raise UserError(f"keep is {keep}; it has to be 0 or more.", code="invalid_keep")
+        with self._store.writing() as connection:
+            collected = collect(connection, max(0, rows.current_state(connection).snapshot - keep))
+        if not self._purger.purge():
+            self._purger.wake()
+        return collected
+
+    def search(
+        self,
+        query: str,
+        k: int | None = None,
+        filter: Mapping[str, Any] | None = None,
+        *,
+        principals: frozenset[str] | None = None,
+        snapshot: int | None = None,
+        options: Options | None = None,
+    ) -> SearchResult:
         """The `k` best passages (the setting, if None) among those that `filter` allows, best first.
 
         `filter` compares metadata: `{"product": "kestrel", "language": ["en", "es"]}`, a list for
-        any of its values; `document` and `document_prefix` compare the id. Raises UserError for an
-        empty query, a bad `k` or filter, and Conflict (`empty_index`) where nothing is indexed.
+        any of its values; `document` and `document_prefix` compare the id. `principals` names a user
+        and its groups: documents that none of them may see are as if they were not there (None: the
+        operator, who sees all). `snapshot` searches as of an older state, less what was deleted by
+        name since, and with the permissions of now. Raises UserError for an empty query, a bad `k`,
+        filter or option, Conflict (`empty_index`) where nothing is indexed, and NotFound
+        (`unknown_snapshot`) or Conflict (`collected_snapshot`) for a snapshot that is not kept.
         """
-        return self._searcher.search(Request.checked(query, self._settings.k if k is None else k, filter))
+        request = Request.checked(
+            query, k, filter, self._settings, principals=principals, snapshot=snapshot, options=options
+        )
+        return self._searcher.search(request)
 
     def search_all(self, queries: Sequence[str], k: int | None = None) -> Iterator[SearchResult]:
         """`search` for each query, in order; quicker for many, since they are embedded together."""
-        count = self._settings.k if k is None else k
-        return self._searcher.search_all([Request.checked(query, count, None) for query in queries])
+        return self._searcher.search_all([Request.checked(query, k, None, self._settings) for query in queries])
 
-    def documents(self) -> list[DocumentInfo]:
-        """All documents, in the order of their ids."""
-        with self._store.reading() as connection:
-            return rows.document_infos(connection)
+    def documents(self, *, principals: frozenset[str] | None = None, snapshot: int | None = None) -> list[DocumentInfo]:
+        """All documents that one of `principals` may see (None: the operator), in the order of their ids.
 
-    def document(self, document_id: str) -> Document:
-        """One document with its text, in which the offsets of hits count; raises NotFound."""
-        with self._store.reading() as connection:
-            return rows.read_document(connection, document_id)
+        `snapshot` as in `search`.
+        """
+        with self._store.reading(snapshot) as connection:
+            infos = rows.document_infos(connection)
+            if principals is None:
+                return infos
+            visible = visible_ids(connection, principals)
+        return [info for info in infos if info.id in visible]
+
+    def document(
+        self, document_id: str, *, principals: frozenset[str] | None = None, snapshot: int | None = None
+    ) -> Document:
+        """One document with its text, in which the offsets of hits count.
+
+        With the `snapshot` that a search named, its hits and citations can be shown although the
+        document was replaced since. Raises NotFound, also where none of `principals` may see it
+        (None: the operator).
+        """
+        with self._store.reading(snapshot) as connection:
+            document = rows.read_document(connection, document_id)
+            if principals is not None and not may_see(connection, document_id, principals):
+                raise rows.missing(document_id)
+        return document
+
+    def rebuild(self) -> None:
+        """Make everything derived anew from the database, and save it."""
+        self._derived.rebuild(self._store)
+
+    def backup(self, file: Path) -> int:
+        """Write the newest snapshot to `file`, durably, while others search and write; returns its number.
+
+        What a kill leaves of it has another name. Raises ConfigError where the file cannot be written.
+        """
+        return backup(self._store, file)
 
     def stats(self) -> IndexStats:
         """Sizes, and what the index was made with."""
         with self._store.reading() as connection:
             state = rows.current_state(connection)
+            pending = rows.pending_purge(connection, DELAYS)
+            oldest = history.oldest(connection)
+            purged_at = rows.last_purge(connection)
             characters = connection.execute("SELECT coalesce(sum(length(text)), 0) FROM documents").fetchone()[0]
         return IndexStats(
             snapshot=state.snapshot,
             documents=state.documents,
             passages=state.passages,
             characters=characters,
-            bytes=sum(path.stat().st_size for path in self.folder.iterdir() if path.is_file()),
+            bytes=_size(self.folder),
             embedder=self._embedder.name,
             embedder_digest=self._embedder.digest,
             dimension=self._embedder.dimension,
             passage_tokens=self._settings.passage_tokens,
             overlap_tokens=self._settings.overlap_tokens,
+            unpurged=pending.documents if pending else 0,
+            purged_at=purged_at,
+            oldest_snapshot=oldest,
         )
 
     def _commit(self, change: Change) -> Commit:
@@ -185,10 +283,19 @@ class Index:
             if change.by_name:
                 _require(connection, change.remove)
             commit = apply(connection, change)
+        commit = replace(commit, warnings=self._unread_languages(change))
         with self._store.reading() as connection:
             self._derived.catch_up(connection)
-        self._derived.save()
+        self._derived.save(self._store)
+        if commit.removed or commit.replaced:
+            self._purger.wake()
         return commit
+
+    def _unread_languages(self, change: Change) -> list[str]:
+        """A sentence on the written documents' languages that the embedder does not read."""
+        written = {prepared.document.language for prepared in change.write}
+        unread = sorted(language for language in written if not self._rules.reads(language))
+        return [self._rules.warning(unread)] if unread else []
 
     def _vectors_of(self, ids: Sequence[str]) -> dict[str, Vectors]:
         """Vectors that the index has of the documents `ids` as they are now, by the text embedded."""
@@ -211,13 +318,23 @@ class Index:
             raise ConfigError(
                 f"The index {self.folder} was made with the embedder {stored['embedder']!r}"
                 f" ({stored['embedder_digest'][:8]}) and cannot be searched with {self._embedder.name!r}"
-                f" ({self._embedder.digest[:8]}); set the embedder back, or delete the folder and index again.",
+                f" ({self._embedder.digest[:8]}); set the embedder back, or run"
+                f" `tandem index {self.folder.name} --reembed`, which embeds its documents anew.",
                 code="embedder_mismatch",
             )
 
 
+def _size(folder: Path) -> int:
+    total = 0
+    for path in folder.iterdir():
+        # A temporary file may be gone again by now.
+        with contextlib.suppress(FileNotFoundError):
+            total += path.stat().st_size if path.is_file() else 0
+    return total
+
+
 def _require(connection: sqlite3.Connection, ids: Sequence[str]) -> None:
-    found = rows.document_numbers(connection, ids)
+    found = rows.document_numbers(connection, ids).keys() | history.held(connection, ids)
     missing = [name for name in ids if name not in found]
     if missing:
         more = f" and {len(missing) - 1} others" if len(missing) > 1 else ""

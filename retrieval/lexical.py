@@ -1,120 +1,244 @@
-"""Search by words: BM25 by tantivy, in memory, made from SQLite at opening.
+"""Search by words: BM25 over arrays of our own, derived from SQLite like the vectors.
 
-Words are lowercased, stripped of accents and stemmed as English; scripts that write no spaces are
-cut into pairs of characters (a tokeniser of words makes one word of a whole Chinese sentence).
+There is one large segment and few small ones beside it: adding a passage makes a small one, and
+small ones are joined as they become many. `retrieval.segment_file` has the form on disk.
 """
 
-import re
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
-import tantivy
+import numpy as np
+from numpy.typing import NDArray
 
-from retrieval.vectors import Numbers
+from retrieval.bm25 import Ranking
+from retrieval.postings import Counts, Rows, Segment, term_of
+from retrieval.segment_file import ARRAYS, pack, unpack
+from retrieval.vectors import Numbers, Stamp
+from retrieval.words import words_of
 
 MAX_QUERY_WORDS: Final = 256
-# Below this many, the allowed passages are part of tantivy's query; above it, taking more hits
-# and dropping the others is quicker. The answer is the same.
-MAX_LISTED: Final = 1_000
+# A segment is joined with the one before it once it has this share of its rows.
+_JOIN_SHARE: Final = 0.25
+# Rows of removed passages are dropped from memory when they are this share of all.
+_DEAD_SHARE: Final = 0.2
+# At most this share of the rows is looked up one by one.
+_FEW_SHARE: Final = 0.02
+# The counts of the words that most rows have, as one number for each row, kept for so many words.
+_DENSE_SHARE: Final = 0.02
+_DENSE_KEPT: Final = 64
 
-_MEMORY_BYTES: Final = 32_000_000
-_UNSPACED: Final = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+")
+T = TypeVar("T", bound=np.generic)
 
 
 class LexicalIndex:
     """Passage number → words. Not safe against changes during a search: the caller holds the lock."""
 
-    def __init__(self) -> None:
-        self._analyzer = _analyzer()
-        builder = tantivy.SchemaBuilder()
-        builder.add_unsigned_field("number", indexed=True, fast=True)
-        builder.add_text_field("text", tokenizer_name="tandem", index_option="freq")
-        self._schema = builder.build()
-        self._index = tantivy.Index(self._schema)
-        self._index.register_tokenizer("tandem", self._analyzer)
-        self.deleted = 0
-        """Passages removed since the index was made; their words still count in its statistics."""
+    def __init__(self, language: str = "en") -> None:
+        """`language` (ISO 639-1) decides how all words are stemmed; `auto`: each passage as its own language is."""
+        self.language = language
+        self._segments: list[Segment] = []
+        self._alive: NDArray[np.bool_] = np.zeros(0, np.bool_)
+        self.generation = 0
+        """Counts the changes: a view of another generation is of no use."""
+        self._take([])
 
     def __len__(self) -> int:
-        return int(self._index.searcher().num_docs)
+        return self._living
 
-    def update(self, removed: Sequence[int], added: Iterable[tuple[int, str]]) -> None:
-        """Remove numbers, then add numbers with their texts."""
-        before = len(self)
-        writer = self._index.writer(_MEMORY_BYTES, 1)
-        if removed:
-            # By query: deletion by term does not match unsigned fields in this version.
-            writer.delete_documents_by_query(tantivy.Query.term_set_query(self._schema, "number", list(removed)))
-            writer.commit()
-            self._index.reload()
-            self.deleted += before - len(self)
-        for number, text in added:
-            document = tantivy.Document()
-            document.add_unsigned("number", number)
-            document.add_text("text", _spaced(text))
-            writer.add_document(document)
-        writer.commit()
-        writer.wait_merging_threads()
-        self._index.reload()
+    @property
+    def deleted(self) -> int:
+        """Removed passages whose rows still take memory; no statistic counts them."""
+        return len(self._alive) - self._living
 
-    def search(self, query: str, limit: int, allowed: Numbers | None = None) -> list[tuple[int, float]]:
+    @property
+    def nbytes(self) -> int:
+        """Memory that the arrays take."""
+        return sum(getattr(segment, name).nbytes for segment in self._segments for name in ARRAYS)
+
+    def update(self, removed: Sequence[int], added: Iterable[tuple[int, str] | tuple[int, str, str]]) -> None:
+        """Remove numbers, then add numbers with their texts, and with the languages of these where they are known.
+
+        Raises ValueError for a number that is not above all that were added before.
+        """
+        rows, there = self._rows_of(np.asarray(removed, np.int64))
+        alive = self._alive.copy()
+        alive[rows[there]] = False
+        segments = list(self._segments)
+        fresh = Segment.of((number, words_of(text, self._stemmed_as(*known))) for number, text, *known in added)
+        if len(fresh.numbers):
+            if len(self._numbers) and fresh.numbers[0] <= self._numbers[-1]:
+                raise ValueError("the numbers of the added passages are not above those that are there")
+            segments.append(fresh)
+            alive = np.concatenate([alive, np.ones(len(fresh.numbers), np.bool_)])
+        self._alive = alive
+        self._take(segments)
+        self._tidy()
+
+    def view(self, allowed: Numbers | None = None) -> "View":
+        """What a search may find, with its statistics; it holds until the next `update`.
+
+        Keep it where the same passages are searched again: it remembers what it has counted.
+        """
+        return View(self, allowed)
+
+    def search(
+        self, query: str, limit: int, allowed: Numbers | None = None, *, language: str = ""
+    ) -> list[tuple[int, float]]:
         """The best `limit` numbers (of `allowed`, if given) with their BM25 scores, best first.
 
         Passages without a word of the query are not found. Equal scores come in the order of the numbers.
         """
-        words = list(dict.fromkeys(self._analyzer.analyze(_spaced(query))))[:MAX_QUERY_WORDS]
-        if not words or limit == 0 or (allowed is not None and not len(allowed)):
+        return self.view(allowed).search(query, limit, language=language)
+
+    def to_bytes(self, stamp: Stamp) -> bytes:
+        """The index with its footer; nothing of removed passages is in it."""
+        whole = self._joined(self._segments, self._alive)
+        return pack(whole, {"language": self.language}, stamp)
+
+    @classmethod
+    def from_bytes(cls, data: bytes | memoryview) -> tuple["LexicalIndex", Stamp]:
+        """The index and its stamp; raises ValueError unless every byte is as it was written.
+
+        The arrays stay in `data`, which is not copied.
+        """
+        segment, facts, stamp = unpack(data)
+        index = cls(facts["language"])
+        index._alive = np.ones(len(segment.numbers), np.bool_)
+        index._take([segment])
+        if len(index) != stamp.count:
+            raise ValueError("not the lexical index that its footer describes")
+        return index, stamp
+
+    def _stemmed_as(self, known: str = "") -> str:
+        return known if self.language == "auto" else self.language
+
+    def _take(self, segments: list[Segment]) -> None:
+        self._segments = segments
+        self._numbers = _joined_array([segment.numbers for segment in segments], np.int64)
+        self._lengths = _joined_array([segment.lengths for segment in segments], np.int32)
+        self._living = int(self._alive.sum())
+        self.generation += 1
+        self._dense: OrderedDict[int, Counts] = OrderedDict()
+
+    def _tidy(self) -> None:
+        """Join small segments with their like, and all where much of them is dead."""
+        if len(self._alive) - self._living > _DEAD_SHARE * len(self._alive):
+            whole = self._joined(self._segments, self._alive)
+            self._alive = np.ones(len(whole.numbers), np.bool_)
+            self._take([whole])
+        segments = list(self._segments)
+        while len(segments) > 1 and len(segments[-1].numbers) > _JOIN_SHARE * len(segments[-2].numbers):
+            both = segments[-2:]
+            everything = np.ones(sum(len(segment.numbers) for segment in both), np.bool_)
+            segments[-2:] = [self._joined(both, everything)]
+        if len(segments) < len(self._segments):
+            self._take(segments)
+
+    @staticmethod
+    def _joined(segments: list[Segment], kept: NDArray[np.bool_]) -> Segment:
+        if len(segments) == 1 and kept.all():
+            return segments[0]
+        return Segment.joined(segments, kept) if segments else Segment.of([])
+
+    def _rows_of(self, numbers: Numbers) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+        """The row of each number, and whether it is there."""
+        rows = np.searchsorted(self._numbers, numbers)
+        rows[rows == len(self._numbers)] = 0
+        there = (self._numbers[rows] == numbers) & self._alive[rows] if len(self._numbers) else rows < 0
+        return rows, there
+
+    def _lookup(self, term: int) -> tuple[Rows, Counts]:
+        """Rows of all segments that have the term, removed ones too, ascending."""
+        parts, first = [], 0
+        for segment in self._segments:
+            rows, counts = segment.lookup(term)
+            if len(rows):
+                parts.append((rows + np.int32(first) if first else rows, counts))
+            first += len(segment.numbers)
+        if len(parts) == 1:
+            return parts[0]
+        return _joined_array([rows for rows, _ in parts], np.int32), _joined_array([own for _, own in parts], np.uint16)
+
+    def _counts_at(self, term: int, wanted: Rows) -> Counts:
+        """How often the passages in the rows `wanted`, ascending, have the term."""
+        dense = self._dense.get(term)
+        if dense is None:
+            rows, counts = self._lookup(term)
+            if len(rows) < _DENSE_SHARE * len(self._numbers):
+                return _counts_of(rows, counts, wanted)
+            dense = np.zeros(len(self._numbers), np.uint16)
+            dense[rows] = counts
+            self._dense[term] = dense
+            while len(self._dense) > _DENSE_KEPT:
+                self._dense.popitem(last=False)
+        return dense[wanted]
+
+
+class View:
+    """The passages that one may see: searched, and counted, as if there were no others."""
+
+    def __init__(self, index: LexicalIndex, allowed: Numbers | None) -> None:
+        self.index = index
+        self._rows: Rows | None = None
+        self._mask: NDArray[np.bool_] | None = None
+        if allowed is not None:
+            rows, there = index._rows_of(allowed)
+            self._rows = np.unique(rows[there]).astype(np.int32)
+        elif len(index) < len(index._numbers):
+            self._rows = np.flatnonzero(index._alive).astype(np.int32)
+        self._is_few = self._rows is not None and len(self._rows) <= _FEW_SHARE * len(index._numbers)
+        if self._rows is not None and not self._is_few:
+            # Row → place among the visible ones, −1 for the others.
+            self._places = np.full(len(index._numbers), -1, np.int32)
+            self._places[self._rows] = np.arange(len(self._rows), dtype=np.int32)
+        lengths = index._lengths if self._rows is None else index._lengths[self._rows]
+        self._generation = index.generation
+        self._ranking = Ranking(lengths, self._lookup, self._counts_at)
+
+    def is_of(self, index: LexicalIndex) -> bool:
+        """Whether this is a view of `index` as it is now."""
+        return self.index is index and self._generation == index.generation
+
+    def search(self, query: str, limit: int, *, language: str = "") -> list[tuple[int, float]]:
+        """As `LexicalIndex.search`, among what this view shows."""
+        index = self.index
+        words = words_of(query, index._stemmed_as(language))
+        terms = [term_of(word) for word in list(dict.fromkeys(words))[:MAX_QUERY_WORDS]]
+        if not terms or limit <= 0:
             return []
-        terms = [tantivy.Query.term_query(self._schema, "text", word, "freq") for word in words]
-        any_word = tantivy.Query.boolean_query([(tantivy.Occur.Should, term) for term in terms])
-        if allowed is None:
-            found = self._best(any_word, limit)
-        elif len(allowed) <= MAX_LISTED:
-            listed = tantivy.Query.term_set_query(self._schema, "number", allowed.tolist())
-            unscored = tantivy.Query.boost_query(listed, 0.0)
-            both = [(tantivy.Occur.Must, any_word), (tantivy.Occur.Must, unscored)]
-            found = self._best(tantivy.Query.boolean_query(both), limit)
-        else:
-            found = self._best_of(any_word, limit, allowed)
-        return sorted(found, key=lambda pair: (-pair[1], pair[0]))
+        places, scores = self._ranking.best(terms, limit)
+        numbers = index._numbers[places if self._rows is None else self._rows[places]]
+        best = np.lexsort((numbers, -scores))[:limit]
+        return list(zip(numbers[best].tolist(), scores[best].tolist(), strict=True))
 
-    def _best(self, query: tantivy.Query, limit: int) -> list[tuple[int, float]]:
-        searcher = self._index.searcher()
-        hits = searcher.search(query, limit, count=False).hits
-        numbers = searcher.fast_field_values("number", [address for _, address in hits])
-        return [(int(number or 0), float(score)) for number, (score, _) in zip(numbers, hits, strict=True)]
+    def _lookup(self, term: int) -> tuple[Rows, Counts]:
+        rows, counts = self.index._lookup(term)
+        if self._rows is None:
+            return rows, counts
+        if self._is_few:
+            counts = _counts_of(rows, counts, self._rows)
+            places = np.flatnonzero(counts).astype(np.int32)
+            return places, counts[places]
+        places = self._places[rows]
+        visible = places >= 0
+        return places[visible], counts[visible]
 
-    def _best_of(self, query: tantivy.Query, limit: int, allowed: Numbers) -> list[tuple[int, float]]:
-        """Takes more and more hits until `limit` of them are allowed or there are no others."""
-        permitted = set(allowed.tolist())
-        total = len(self)
-        taken = min(total, 2 * limit * max(1, total // len(permitted)))
-        while True:
-            hits = self._best(query, taken)
-            found = [hit for hit in hits if hit[0] in permitted][:limit]
-            if len(found) == limit or len(hits) < taken or taken >= total:
-                return found
-            taken = min(total, 4 * taken)
+    def _counts_at(self, term: int, places: Rows) -> Counts:
+        return self.index._counts_at(term, places if self._rows is None else self._rows[places])
 
 
-def _analyzer() -> tantivy.TextAnalyzer:
-    builder = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
-    filters = [
-        tantivy.Filter.remove_long(64),
-        tantivy.Filter.lowercase(),
-        tantivy.Filter.ascii_fold(),
-        tantivy.Filter.stemmer("english"),
-    ]
-    for each in filters:
-        builder = builder.filter(each)
-    return builder.build()
+def _counts_of(rows: Rows, counts: Counts, wanted: Rows) -> Counts:
+    """The counts at the rows `wanted`, 0 for those that are not among `rows`; both ascending."""
+    if not len(rows):
+        return np.zeros(len(wanted), np.uint16)
+    found = np.searchsorted(rows, wanted)
+    found[found == len(rows)] = 0
+    result: Counts = np.where(rows[found] == wanted, counts[found], 0).astype(np.uint16)
+    return result
 
 
-def _spaced(text: str) -> str:
-    """`text` with the runs of unspaced scripts as overlapping pairs: 東京都 → 東京 京都."""
-    return _UNSPACED.sub(lambda run: _pairs(run[0]), text)
-
-
-def _pairs(run: str) -> str:
-    pairs = [run[first : first + 2] for first in range(len(run) - 1)]
-    return f" {' '.join(pairs or [run])} "
+def _joined_array(arrays: Sequence[NDArray[T]], kind: type[T]) -> NDArray[T]:
+    if len(arrays) == 1:
+        return arrays[0]
+    return np.concatenate(arrays) if arrays else np.zeros(0, kind)

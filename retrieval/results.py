@@ -27,6 +27,8 @@ class Commit:
     removed: list[str] = field(default_factory=list)
     failed: list[Failure] = field(default_factory=list)
     passages: int = 0
+    warnings: list[str] = field(default_factory=list)
+    """What is not wrong and yet limits what will be found, one sentence each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +48,27 @@ class Hit:
     metadata: Mapping[str, Any]
     section: str = ""
     similarity: float = 0.0
+    rerank_score: float | None = None
+    """What the cross-encoder gave, higher is nearer; None where there is none, or it did not look so far down."""
+    collapsed: list[str] = field(default_factory=list)
+    """Passages that say nearly the same and were ranked lower, by their names."""
+    before: str = ""
+    """With a neighbour window: the document's text just before the passage, up to `start`."""
+    after: str = ""
+    """The same from `end` on."""
 
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """Hits, best first, all of one snapshot; milliseconds of embed, dense, lexical, fuse, read."""
+    """Hits, best first, all of one snapshot; milliseconds of embed, filter, dense, lexical, fuse, rerank, read."""
 
     snapshot: int
     hits: list[Hit]
     timings_ms: dict[str, float]
+    language: str = ""
+    """Of the question (ISO 639-1), where it was asked for, detected or decided by the documents."""
+    warnings: list[str] = field(default_factory=list)
+    """What limited this search, one sentence each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +84,12 @@ class DocumentInfo:
 
 @dataclass(frozen=True, slots=True)
 class IndexStats:
-    """Sizes of an index and what it was made with; `bytes` is what its folder takes on disk."""
+    """Sizes of an index and what it was made with; `bytes` is what its folder takes on disk.
+
+    `unpurged` counts documents that left the index but whose bytes may still be in its files, and
+    `purged_at` is when such bytes were last removed, seconds since 1970. Snapshots from
+    `oldest_snapshot` on can be searched.
+    """
 
     snapshot: int
     documents: int
@@ -82,3 +101,6 @@ class IndexStats:
     dimension: int
     passage_tokens: int
     overlap_tokens: int
+    unpurged: int = 0
+    purged_at: float | None = None
+    oldest_snapshot: int = 0

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,10 +13,12 @@ from retrieval.documents import Document, document_digest
 from retrieval.embedder import Vectors
 from retrieval.passages import Passage
 from retrieval.results import DocumentInfo
-from retrieval.store import IndexCorrupt
+from retrieval.seals import seal
+from retrieval.store import WAY_OUT, IndexCorrupt
 from tandem.errors import NotFound
 
-_PASSAGE: Final = "passages.number, position, start, stop, passages.text, section, context, vector, checksum"
+_PASSAGE: Final = """passages.number, position, start, stop, passages.text, section, context, vector, checksum,
+    (SELECT language FROM documents WHERE documents.number = passages.document)"""
 _STORED_VECTOR: Final = np.dtype("<f4")
 
 
@@ -50,12 +52,19 @@ class StoredPassage:
     position: int
     passage: Passage
     vector: Vectors
+    language: str = ""
+    """Of its document."""
 
 
 def current_state(connection: sqlite3.Connection) -> State:
     """The newest snapshot that this transaction sees."""
     query = "SELECT number, token, documents, passages FROM snapshots ORDER BY number DESC LIMIT 1"
     return State(*connection.execute(query).fetchone())
+
+
+def newest_snapshot(connection: sqlite3.Connection) -> int:
+    """The newest snapshot there is, also for a transaction that looks back to an older one."""
+    return int(connection.execute("SELECT max(number) FROM main.snapshots").fetchone()[0])
 
 
 def has_state(connection: sqlite3.Connection, snapshot: int, token: str) -> bool:
@@ -67,10 +76,13 @@ def has_state(connection: sqlite3.Connection, snapshot: int, token: str) -> bool
 def known_documents(connection: sqlite3.Connection, ids: Sequence[str] | None = None) -> dict[str, Known]:
     """Documents by id, without their texts: those of `ids` that exist, or all."""
     query = """SELECT id, number, digest, cut, root, path, content
-               FROM documents LEFT JOIN sources ON sources.document = documents.number
-               WHERE ?1 IS NULL OR id IN (SELECT value FROM json_each(?1))"""
-    wanted = None if ids is None else json.dumps(list(ids))
-    return {row[0]: Known(*row[1:]) for row in connection.execute(query, (wanted,))}
+               FROM documents LEFT JOIN sources ON sources.document = documents.number"""
+    if ids is None:
+        found = connection.execute(query)
+    else:
+        # A query of its own: with an OR for "all" SQLite would read every document.
+        found = connection.execute(f"{query} WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(list(ids)),))  # noqa: S608
+    return {row[0]: Known(*row[1:]) for row in found}
 
 
 def document_numbers(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, int]:
@@ -84,29 +96,81 @@ def deleted_ids(connection: sqlite3.Connection) -> dict[str, float]:
     return dict(connection.execute("SELECT id, time FROM deletions").fetchall())
 
 
+@dataclass(frozen=True, slots=True)
+class Purge:
+    """Texts of which bytes may still be in the files; `snapshot` is that of the newest of them."""
+
+    number: int
+    snapshot: int
+    documents: int
+    due: float
+    """When they are to be purged, seconds since 1970."""
+
+
+def pending_purge(connection: sqlite3.Connection, delays: Mapping[str, float]) -> Purge | None:
+    """What is still to be purged; `delays`: reason → seconds after which it is due."""
+    query = "SELECT number, snapshot, documents, reason, asked_at FROM purges WHERE purged_at IS NULL"
+    found = connection.execute(query).fetchall()
+    if not found:
+        return None
+    due = min(asked_at + delays[reason] for *_, reason, asked_at in found)
+    return Purge(max(row[0] for row in found), max(row[1] for row in found), sum(row[2] for row in found), due)
+
+
+def purged_snapshot(connection: sqlite3.Connection) -> int:
+    """Derived files of older snapshots than this may hold what has to leave the disk; −1 where none does."""
+    return int(connection.execute("SELECT coalesce(max(snapshot), -1) FROM purges").fetchone()[0])
+
+
+def last_erasure(connection: sqlite3.Connection) -> int:
+    """The snapshot that came with the newest deletion by name, which reaches back into the older ones; −1 for none."""
+    query = "SELECT coalesce(max(snapshot), -1) FROM purges WHERE reason = 'deleted'"
+    return int(connection.execute(query).fetchone()[0])
+
+
+def last_purge(connection: sqlite3.Connection) -> float | None:
+    """When the newest purge was done, seconds since 1970."""
+    value = connection.execute("SELECT max(purged_at) FROM purges").fetchone()[0]
+    return None if value is None else float(value)
+
+
 def read_document(connection: sqlite3.Connection, document_id: str) -> Document:
     """The document as it was indexed; raises NotFound, and IndexCorrupt if its row changed since."""
-    query = "SELECT title, text, metadata, digest FROM documents WHERE id = ?"
+    query = """SELECT number, id, title, text, metadata, digest, allow, language, value
+               FROM documents LEFT JOIN seals ON seals.document = documents.number WHERE id = ?"""
     row = connection.execute(query, (document_id,)).fetchone()
     if row is None:
-        raise NotFound(f"There is no document {document_id!r} in the index.")
+        raise missing(document_id)
+    number, name, title, text, metadata, digest, allow, language, value = row
+    # A damaged index of SQLite's may lead to the row of another document.
+    if name != document_id:
+        raise _damaged(f"document {document_id!r}")
     try:
-        document = Document(document_id, row[0], row[1], json.loads(row[2]))
+        names = None if allow is None else tuple(json.loads(allow))
     except ValueError:
         raise _damaged(f"document {document_id!r}") from None
-    if document_digest(document) != row[3]:
+    document = Document(
+        document_id, title, text, _sealed(number, name, title, metadata, value), allow=names, language=language
+    )
+    if document_digest(document) != digest:
         raise _damaged(f"document {document_id!r}")
     return document
 
 
+def missing(document_id: str) -> NotFound:
+    """The error for a document that is not there, or that the one who asks may not know of."""
+    return NotFound(f"There is no document {document_id!r} in the index.")
+
+
 def document_infos(connection: sqlite3.Connection) -> list[DocumentInfo]:
     """All documents in the order of their ids."""
-    query = """SELECT id, title, length(documents.text), count(passages.number), metadata
+    query = """SELECT documents.number, id, title, metadata, value, length(documents.text), count(passages.number)
                FROM documents JOIN passages ON passages.document = documents.number
+                    LEFT JOIN seals ON seals.document = documents.number
                GROUP BY documents.number ORDER BY id"""
     return [
-        DocumentInfo(name, title, characters, passages, json.loads(metadata))
-        for name, title, characters, passages, metadata in connection.execute(query)
+        DocumentInfo(row[1], row[2], characters, passages, _sealed(*row))
+        for *row, characters, passages in connection.execute(query)
     ]
 
 
@@ -118,8 +182,31 @@ def passages_of_document(connection: sqlite3.Connection, number: int) -> list[St
 
 def passages_after(connection: sqlite3.Connection, snapshot: int) -> Iterator[StoredPassage]:
     """The passages that came after `snapshot` (−1: all), in the order of their numbers."""
-    query = f"SELECT {_PASSAGE} FROM passages WHERE snapshot > ? ORDER BY number"  # noqa: S608 - only constants
+    if snapshot < 0:
+        query = f"SELECT {_PASSAGE} FROM passages ORDER BY number"  # noqa: S608 - only constants
+        return map(_verified, connection.execute(query))
+    # The sign keeps SQLite from reading all passages in order to find these few sorted.
+    query = f"SELECT {_PASSAGE} FROM passages WHERE snapshot > ? ORDER BY +number"  # noqa: S608 - only constants
     return map(_verified, connection.execute(query, (snapshot,)))
+
+
+def count_passages(connection: sqlite3.Connection) -> int:
+    """The rows that there are, whatever the snapshot says."""
+    return int(connection.execute("SELECT count(*) FROM passages").fetchone()[0])
+
+
+def changes_after(connection: sqlite3.Connection, snapshot: int) -> int:
+    """How many passages came or went after `snapshot`."""
+    query = """SELECT (SELECT count(*) FROM passages WHERE snapshot > ?1)
+                    + (SELECT count(*) FROM removals WHERE snapshot > ?1)"""
+    return int(connection.execute(query, (snapshot,)).fetchone()[0])
+
+
+def vectors_of(connection: sqlite3.Connection, numbers: Sequence[int]) -> Vectors:
+    """The stored vectors of these passages, shape (len(numbers), dimension)."""
+    query = f"SELECT {_PASSAGE} FROM passages WHERE number IN (SELECT value FROM json_each(?))"  # noqa: S608
+    found = {row[0]: _verified(row).vector for row in connection.execute(query, (json.dumps(list(numbers)),))}
+    return np.stack([found[number] for number in numbers])
 
 
 def removals_after(connection: sqlite3.Connection, snapshot: int) -> list[int]:
@@ -132,12 +219,20 @@ def read_passages(
     connection: sqlite3.Connection, numbers: Sequence[int]
 ) -> dict[int, tuple[StoredPassage, str, str, dict[str, Any]]]:
     """Number → passage, document id, title and metadata."""
-    query = f"""SELECT {_PASSAGE}, id, title, metadata
+    query = f"""SELECT {_PASSAGE}, documents.number, id, title, metadata, value,
+                       substr(documents.text, start + 1, stop - start) = passages.text
                 FROM passages JOIN documents ON documents.number = passages.document
+                     LEFT JOIN seals ON seals.document = documents.number
                 WHERE passages.number IN (SELECT value FROM json_each(?))"""  # noqa: S608 - only constants
     found = {}
-    for *row, document, title, metadata in connection.execute(query, (json.dumps(list(numbers)),)):
-        found[row[0]] = (_verified(row), document, title, json.loads(metadata))
+    for *row, owner, name, title, metadata, value, verbatim in connection.execute(query, (json.dumps(list(numbers)),)):
+        passage = _verified(row)
+        if not verbatim:
+            raise _damaged(f"document {name!r}, of which passage {row[0]} is said to be a part,")
+        found[row[0]] = (passage, name, title, _sealed(owner, name, title, metadata, value))
+    missing = [number for number in numbers if number not in found]
+    if missing:
+        raise _damaged(f"passage {missing[0]}")
     return found
 
 
@@ -154,16 +249,21 @@ def checksum(position: int, passage: Passage, vector: bytes) -> bytes:
     return digest.digest()
 
 
+def _sealed(number: int, name: str, title: str, metadata: str, value: bytes | None) -> dict[str, Any]:
+    """The document's metadata; raises IndexCorrupt unless all of it is as it was written."""
+    if seal(number, name, title, metadata) != value:
+        raise _damaged(f"document {name!r}")
+    values: dict[str, Any] = json.loads(metadata)
+    return values
+
+
 def _verified(row: Sequence[Any]) -> StoredPassage:
-    number, position, start, stop, text, section, context, vector, expected = row
+    number, position, start, stop, text, section, context, vector, expected, language = row
     passage = Passage(start, stop, text, section, context)
     if checksum(position, passage, vector) != expected:
         raise _damaged(f"passage {number}")
-    return StoredPassage(number, position, passage, np.frombuffer(vector, dtype=_STORED_VECTOR))
+    return StoredPassage(number, position, passage, np.frombuffer(vector, dtype=_STORED_VECTOR), language)
 
 
 def _damaged(what: str) -> IndexCorrupt:
-    return IndexCorrupt(
-        f"The stored {what} does not match its checksum; restore a backup of the index, or delete its folder and index"
-        " the documents again."
-    )
+    return IndexCorrupt(f"The stored {what} does not match its checksum; {WAY_OUT}")

@@ -5,10 +5,12 @@ A passage's `number` is never used twice, so that derived indexes can be brought
 what is newer than their snapshot and by `removals`.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
+# Version 1; what came later is in MIGRATIONS, so that a new database and an old one end alike.
 SCHEMA: Final = """
 CREATE TABLE meta (
     key TEXT PRIMARY KEY,              -- embedder, embedder_digest
@@ -78,3 +80,47 @@ CREATE TABLE deletions (               -- ids deleted by name: sync does not bri
     time REAL NOT NULL
 ) STRICT, WITHOUT ROWID;
 """
+
+MIGRATIONS: Final[Mapping[int, str]] = {
+    2: """
+ALTER TABLE documents ADD COLUMN allow TEXT;                         -- JSON list of names; NULL: everybody
+ALTER TABLE documents ADD COLUMN language TEXT NOT NULL DEFAULT '';  -- ISO 639-1; empty: not known
+
+CREATE TABLE permissions (             -- who may see a document whose `allow` is not NULL
+    document INTEGER NOT NULL REFERENCES documents (number) ON DELETE CASCADE,
+    principal TEXT NOT NULL,           -- a user or a group
+    PRIMARY KEY (document, principal)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX permissions_principal ON permissions (principal, document);
+-- A document's row may be megabytes long, and both come after its text.
+CREATE INDEX documents_restricted ON documents (id) WHERE allow IS NOT NULL;
+CREATE INDEX documents_language ON documents (language);
+
+CREATE TABLE purges (                  -- texts that left the tables; their bytes have to leave the files too
+    number INTEGER PRIMARY KEY,
+    snapshot INTEGER NOT NULL,         -- derived files older than this may still hold them
+    reason TEXT NOT NULL,              -- deleted (by name) or collected
+    documents INTEGER NOT NULL,
+    asked_at REAL NOT NULL,            -- seconds since 1970, UTC
+    purged_at REAL                     -- NULL: still to be done
+) STRICT;
+
+CREATE TABLE history (                 -- one row
+    oldest INTEGER NOT NULL            -- the oldest snapshot that can still be read
+) STRICT;
+INSERT INTO history SELECT max(number) FROM snapshots;
+
+CREATE TABLE erasures (                -- every deletion by name there ever was: a restored backup is to follow them
+    id TEXT NOT NULL,
+    time REAL NOT NULL,
+    PRIMARY KEY (id, time)
+) STRICT, WITHOUT ROWID;
+INSERT INTO erasures SELECT id, time FROM deletions;
+
+CREATE TABLE seals (                   -- one row for each document
+    document INTEGER PRIMARY KEY REFERENCES documents (number) ON DELETE CASCADE,
+    value BLOB NOT NULL                -- over number, id, title and metadata; checked when read
+) STRICT;
+""",
+}
+"""What each version adds to the one before it; `retrieval.history.mirror` then adds the tables of old rows."""

@@ -1,61 +1,65 @@
-"""A search, whole: embed, filter, search both ways, fuse, read."""
+"""A search, whole: embed, decide what may be found, search both ways, fuse, rerank, read."""
 
 import contextlib
+import logging
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
-
-import numpy as np
+from functools import partial
 
 from retrieval import rows
 from retrieval.derived import Derived
-from retrieval.documents import clean_text
 from retrieval.embedder import Embedder, Vectors
-from retrieval.filters import Filter
 from retrieval.fusion import fuse
-from retrieval.results import Hit, SearchResult
+from retrieval.hits import read_hits, with_neighbours
+from retrieval.languages import DocumentLanguages, LanguageRules, Weights
+from retrieval.past import Past
+from retrieval.requests import Options, Request
+from retrieval.reranker import Reranker, load_reranker
+from retrieval.results import SearchResult
+from retrieval.rows import State
 from retrieval.store import Store
-from tandem.errors import Conflict, TooLarge, UserError
+from retrieval.visible import VisibleCache
+from tandem.errors import Conflict
 from tandem.settings import RetrievalConfig
 
-MAX_K: Final = 1_000
-MAX_QUERY_CHARACTERS: Final = 100_000
+__all__ = ["Clock", "Options", "Request", "Searcher"]
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """A checked search."""
+class Ranked:
+    """Numbers with fused scores, best first; `is_all` where a deeper search would find no others."""
 
-    query: str
-    k: int
-    filter: Filter | None
-
-    @classmethod
-    def checked(cls, query: str, k: int, filter: Mapping[str, Any] | None) -> "Request":
-        """Raises UserError for an empty or too long query, a `k` that is no count, or a bad filter."""
-        cleaned = clean_text(query).strip() if isinstance(query, str) else ""
-        if not cleaned:
-            raise UserError("The query is empty.", code="empty_query")
-        if len(cleaned) > MAX_QUERY_CHARACTERS:
-            raise TooLarge(f"The query has {len(cleaned):,} characters; the limit is {MAX_QUERY_CHARACTERS:,}.")
-        if not isinstance(k, int) or isinstance(k, bool) or not 1 <= k <= MAX_K:
-            raise UserError(f"k is {k!r}; it has to be a whole number from 1 to {MAX_K:,}.", code="invalid_k")
-        return cls(cleaned, k, Filter.checked(filter))
+    numbers: list[tuple[int, float]]
+    is_all: bool
 
 
 class Searcher:
     """Searches one index; safe from several threads, during commits of this or another process."""
 
-    def __init__(self, store: Store, derived: Derived, embedder: Embedder, settings: RetrievalConfig) -> None:
+    def __init__(
+        self,
+        store: Store,
+        derived: Derived,
+        embedder: Embedder,
+        settings: RetrievalConfig,
+        reranker: Reranker | None = None,
+    ) -> None:
         self._store = store
         self._derived = derived
         self._embedder = embedder
         self._settings = settings
+        self._visible = VisibleCache()
+        self._document_languages = DocumentLanguages()
+        self._rules = LanguageRules(embedder, settings)
+        self._warned: set[str] = set()
+        self._reranker = reranker or (load_reranker(settings.reranker) if settings.reranker is not None else None)
 
     def search(self, request: Request) -> SearchResult:
-        """The best passages of the newest snapshot; raises Conflict where there is no document at all."""
+        """The best passages of the request's snapshot; raises Conflict where there is no document at all."""
         clock = Clock()
         with clock.step("embed"):
             vector = self._embedder.encode_queries([request.query])[0]
@@ -68,41 +72,128 @@ class Searcher:
             yield self._search(request, vector, Clock())
 
     def _search(self, request: Request, vector: Vectors, clock: "Clock") -> SearchResult:
+        if request.snapshot is not None:
+            return self._as_of(request, vector, clock, request.snapshot)
         while True:
             with self._store.reading() as connection:
                 with clock.step("read"):
-                    state = rows.current_state(connection)
-                    self._derived.catch_up(connection)
-                if not state.passages:
-                    raise Conflict("The index holds no documents yet; add some first.", code="empty_index")
-                ranked = self._rank(connection, request, vector, state.snapshot, clock)
-                # None: the derived indexes went on to a newer snapshot than this transaction sees.
-                if ranked is not None:
-                    with clock.step("read"):
-                        hits = _read(connection, ranked, vector)
-                    return SearchResult(state.snapshot, hits, clock.milliseconds)
+                    ready = self._derived.ready(connection, self._store)
+                found = self._answer(connection, self._derived, request, vector, clock) if ready else None
+            # Not ready: a large commit is being taken over, and the snapshot before it is searched meanwhile.
+            # None: the derived indexes went on to a newer snapshot than this transaction sees.
+            found = found or (None if ready else self._while_behind(request, vector, clock))
+            if found:
+                return found
+
+    def _while_behind(self, request: Request, vector: Vectors, clock: "Clock") -> SearchResult | None:
+        try:
+            with self._store.reading(self._derived.snapshot) as connection:
+                return self._answer(connection, self._derived, request, vector, clock)
+        except Conflict as error:
+            if error.code not in {"collected_snapshot", "empty_index"}:
+                raise
+            # There is nothing to search meanwhile: this search waits.
+            with self._store.reading() as connection:
+                self._derived.catch_up(connection)
+            return None
+
+    def _as_of(self, request: Request, vector: Vectors, clock: "Clock", snapshot: int) -> SearchResult:
+        with self._store.reading(snapshot) as connection:
+            if not rows.current_state(connection).passages:
+                raise Conflict(f"Snapshot {snapshot} of the index holds no documents.", code="empty_index")
+            with clock.step("read"):
+                past = self._derived.past(connection, snapshot)
+            found = self._answer(connection, past, request, vector, clock)
+            if found is None:
+                raise AssertionError("indexes of a past snapshot never change")
+        return found
+
+    def _answer(
+        self, connection: sqlite3.Connection, source: Derived | Past, request: Request, vector: Vectors, clock: "Clock"
+    ) -> SearchResult | None:
+        """The result from the state that `connection` sees; None where `source` is of another one.
+
+        Searches deeper as long as collapsed passages leave less than `k` hits and there are more.
+        """
+        state = rows.current_state(connection)
+        if not state.passages:
+            raise Conflict("The index holds no documents yet; add some first.", code="empty_index")
+        language, weights = self._language(connection, request, state.snapshot)
+        options, depth = request.options, max(self._settings.depth, request.k)
+        # Where the embedder was not asked, its cosines say nothing.
+        least = options.min_similarity if weights.dense else None
+        while True:
+            ranked = self._rank(connection, source, state, request, vector, (language, weights, depth), clock)
+            if ranked is None:
+                return None
+            numbers, scores = self._reranked(connection, request, ranked.numbers, clock)
+            with clock.step("read"):
+                hits = read_hits(connection, numbers, vector, request, least, scores)
+            if len(hits) >= request.k or ranked.is_all or options.collapse is None:
+                break
+            depth *= 4
+        if options.neighbours:
+            with clock.step("read"):
+                hits = with_neighbours(connection, hits, options.neighbours)
+        warnings = [weights.warning] if weights.warning else []
+        return SearchResult(state.snapshot, hits, clock.milliseconds, language, warnings)
+
+    def _language(self, connection: sqlite3.Connection, request: Request, snapshot: int) -> tuple[str, Weights]:
+        language = request.options.language or ""
+        if not language and self._rules.matter:
+            documents = self._document_languages.get(connection, snapshot)
+            language = self._rules.language_of(request.query, documents)
+        weights = self._rules.weights(language)
+        if weights.warning and language not in self._warned:
+            self._warned.add(language)
+            _logger.warning("%s", weights.warning)
+        return language, weights
 
     def _rank(
-        self, connection: sqlite3.Connection, request: Request, vector: Vectors, snapshot: int, clock: "Clock"
-    ) -> list[tuple[int, float]] | None:
-        """The best `k` passage numbers with fused scores."""
-        settings = self._settings
-        depth = max(settings.depth, request.k)
+        self,
+        connection: sqlite3.Connection,
+        source: Derived | Past,
+        state: State,
+        request: Request,
+        vector: Vectors,
+        how: tuple[str, Weights, int],
+        clock: "Clock",
+    ) -> Ranked | None:
+        """Passages by fused score, as many as the depth from each search."""
+        language, weights, depth = how
         with clock.step("filter"):
-            allowed = request.filter.allowed(connection) if request.filter else None
-        with self._derived.reading():
-            if self._derived.snapshot != snapshot:
+            visible = self._visible.get(connection, state, request.filter, request.principals)
+        with source.reading():
+            if source.snapshot != state.snapshot:
                 return None
             with clock.step("dense"):
-                dense = self._derived.vectors.search(vector, depth, allowed) if settings.dense_weight else []
+                exact = partial(rows.vectors_of, connection)
+                dense = source.vectors.search(vector, depth, visible.numbers, exact) if weights.dense else []
             with clock.step("lexical"):
-                lexical = self._derived.lexical.search(request.query, depth, allowed) if settings.lexical_weight else []
+                view = visible.view(source.lexical)
+                lexical = view.search(request.query, depth, language=language) if weights.lexical else []
         with clock.step("fuse"):
             weighted = [
-                (settings.dense_weight, [number for number, _ in dense]),
-                (settings.lexical_weight, [number for number, _ in lexical]),
+                (weights.dense, [number for number, _ in dense]),
+                (weights.lexical, [number for number, _ in lexical]),
             ]
-            return fuse(weighted, settings.rrf_k)[: request.k]
+            return Ranked(fuse(weighted, self._settings.rrf_k), len(dense) < depth and len(lexical) < depth)
+
+    def _reranked(
+        self, connection: sqlite3.Connection, request: Request, numbers: list[tuple[int, float]], clock: "Clock"
+    ) -> tuple[list[tuple[int, float]], dict[int, float]]:
+        """The first of `numbers` in the cross-encoder's order, the others behind them; and its scores."""
+        if self._reranker is None or not numbers:
+            return numbers, {}
+        with clock.step("rerank"):
+            depth = max(request.k, self._settings.rerank_depth)
+            first, rest = numbers[:depth], numbers[depth:]
+            found = rows.read_passages(connection, [number for number, _ in first])
+            texts = [found[number][0].passage.searchable for number, _ in first]
+            given = self._reranker.scores(request.query, texts)
+            scores = {number: float(score) for (number, _), score in zip(first, given, strict=True)}
+            # Equal scores leave the fused order.
+            return [*sorted(first, key=lambda pair: -scores[pair[0]]), *rest], scores
 
 
 class Clock:
@@ -120,28 +211,5 @@ class Clock:
         try:
             yield
         finally:
-            self.milliseconds[name] += (time.perf_counter() - began) * 1000
-
-
-def _read(connection: sqlite3.Connection, ranked: list[tuple[int, float]], vector: Vectors) -> list[Hit]:
-    """The hits in order, each with its exact cosine to the query."""
-    found = rows.read_passages(connection, [number for number, _ in ranked])
-    hits = []
-    for number, score in ranked:
-        row, document, title, metadata = found[number]
-        passage = row.passage
-        hits.append(
-            Hit(
-                document=document,
-                passage=f"{document}#{row.position}",
-                title=title,
-                score=score,
-                start=passage.start,
-                end=passage.end,
-                text=passage.text,
-                metadata=metadata,
-                section=passage.section,
-                similarity=float(np.dot(row.vector, vector)),
-            )
-        )
-    return hits
+            taken = (time.perf_counter() - began) * 1000
+            self.milliseconds[name] = self.milliseconds.get(name, 0.0) + taken

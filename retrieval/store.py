@@ -14,10 +14,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from retrieval.schema import SCHEMA, SCHEMA_VERSION
+from retrieval.history import look_back, mirror
+from retrieval.schema import MIGRATIONS, SCHEMA, SCHEMA_VERSION
+from retrieval.seals import seal_all
 from tandem.errors import ConfigError, TandemError, Unavailable
 
+DATABASE_NAME: Final = "index.db"
 BUSY_TIMEOUT_SECONDS: Final = 30.0
+# Emptying the log holds up writers while it waits for readers; it is tried again instead.
+TRUNCATE_TIMEOUT_SECONDS: Final = 2.0
+
+
+WAY_OUT: Final = "restore a backup (`tandem index restore`), or delete its folder and index the documents again."
 
 
 class IndexCorrupt(TandemError):
@@ -41,16 +49,24 @@ class Store:
                 self._prepare(connection)
             finally:
                 connection.close()
+        self.opened = path.stat()
+        """Which file this is: another may take its place under the same path."""
 
     @contextlib.contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
-        """A connection inside a read transaction."""
+    def reading(self, snapshot: int | None = None) -> Iterator[sqlite3.Connection]:
+        """A connection inside a read transaction, which sees the newest snapshot or the one given.
+
+        Raises NotFound and Conflict for a snapshot that is not kept.
+        """
         with self._errors():
             connection = self._borrow()
             try:
                 connection.execute("BEGIN")
                 # A transaction sees the state of its first read, not of BEGIN.
                 connection.execute("SELECT max(number) FROM snapshots").fetchone()
+                self._require_in_use(connection)
+                if snapshot is not None:
+                    look_back(connection, snapshot)
                 yield connection
             finally:
                 self._return(connection)
@@ -62,10 +78,75 @@ class Store:
             connection = self._borrow()
             try:
                 connection.execute("BEGIN IMMEDIATE")
+                self._require_in_use(connection)
                 yield connection
                 connection.execute("COMMIT")
             finally:
                 self._return(connection)
+
+    @contextlib.contextmanager
+    def copying(self) -> Iterator[sqlite3.Connection]:
+        """A connection outside any transaction, for statements that bring their own; also of a replaced index."""
+        with self._errors():
+            connection = self._borrow()
+            try:
+                yield connection
+            finally:
+                self._return(connection)
+
+    def replaced(self) -> bool:
+        """Whether another index took the place of this one, or was about to."""
+        with self._errors():
+            connection = self._borrow()
+            try:
+                return _is_replaced(connection)
+            finally:
+                self._return(connection)
+
+    def mark_replaced(self, replaced: bool) -> None:
+        """Refuse all reading and writing, here and in other processes, or no longer."""
+        with self._writing, self._errors():
+            connection = self._borrow()
+            try:
+                if replaced:
+                    connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('replaced', 'yes')")
+                else:
+                    connection.execute("DELETE FROM meta WHERE key = 'replaced'")
+            finally:
+                self._return(connection)
+
+    def _require_in_use(self, connection: sqlite3.Connection) -> None:
+        if _is_replaced(connection):
+            raise Unavailable(
+                f"Another index took the place of {self.path.parent} (it was restored or embedded anew);"
+                " open it again, which for a server means to start it anew.",
+                code="index_replaced",
+            )
+
+    def vacuum(self) -> None:
+        """Write the file anew, so that nothing is left of what was deleted from it.
+
+        `secure_delete` zeroes the place a row was deleted from, but not copies of it that SQLite left
+        behind earlier, when it moved rows between pages. Readers go on, writers wait.
+        """
+        with self._writing, self._errors():
+            connection = self._borrow()
+            try:
+                connection.execute("VACUUM")
+            finally:
+                self._return(connection)
+
+    def empty_log(self) -> bool:
+        """Move the write-ahead log into the file and cut it to nothing; False where readers kept it."""
+        with self._errors():
+            connection = self._borrow()
+            try:
+                connection.execute(f"PRAGMA busy_timeout = {int(TRUNCATE_TIMEOUT_SECONDS * 1000)}")
+                busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+                connection.execute(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT_SECONDS * 1000)}")
+            finally:
+                self._return(connection)
+            return not busy
 
     def close(self) -> None:
         """Close the idle connections; those in use are closed when they come back."""
@@ -118,12 +199,18 @@ class Store:
         if version == SCHEMA_VERSION:
             return
         connection.execute("BEGIN IMMEDIATE")
-        # Another process may have made the schema while this one waited for the lock.
-        if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+        # Another process may have made or migrated the schema while this one waited for the lock.
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version == 0:
             for statement in _statements(SCHEMA):
                 connection.execute(statement)
             insert_snapshot(connection, 0)
-            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        for newer in range(max(version, 1) + 1, SCHEMA_VERSION + 1):
+            for statement in _statements(MIGRATIONS[newer]):
+                connection.execute(statement)
+        seal_all(connection)
+        mirror(connection)
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         connection.execute("COMMIT")
 
     @contextlib.contextmanager
@@ -135,6 +222,9 @@ class Store:
             raise
         except sqlite3.Error as error:
             raise _translated(error, self.path) from error
+        except UnicodeDecodeError as error:
+            # SQLite's message quoted damaged text.
+            raise IndexCorrupt(f"The index {self.path} is damaged; {WAY_OUT}") from error
 
 
 def insert_snapshot(connection: sqlite3.Connection, number: int) -> None:
@@ -143,6 +233,10 @@ def insert_snapshot(connection: sqlite3.Connection, number: int) -> None:
         "INSERT INTO snapshots (number, token, time, documents, passages) VALUES (?, ?, ?, 0, 0)",
         (number, secrets.token_hex(8), time.time()),
     )
+
+
+def _is_replaced(connection: sqlite3.Connection) -> bool:
+    return connection.execute("SELECT 1 FROM meta WHERE key = 'replaced'").fetchone() is not None
 
 
 def _statements(script: str) -> list[str]:
@@ -164,6 +258,4 @@ def _translated(error: sqlite3.Error, path: Path) -> TandemError:
         return TandemError(f"The disk is full: nothing was written to {path}.", code="disk_full", status=507)
     if name.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM", "SQLITE_IOERR")):
         return TandemError(f"The index {path} cannot be read or written ({error}).", code="index_unusable")
-    return IndexCorrupt(
-        f"The index {path} is damaged ({error}); restore a backup, or delete its folder and index the documents again."
-    )
+    return IndexCorrupt(f"The index {path} is damaged ({error}); {WAY_OUT}")

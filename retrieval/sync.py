@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from retrieval import rows
 from retrieval.documents import Document, UnreadableDocument, check_id, document_digest
 from retrieval.folders import FoundFile, Scan
-from retrieval.parsers import PARSER_VERSION, format_of, parse, read_bytes
+from retrieval.parsers import PARSER_VERSION, TABLES, format_of, parse, parse_all, read_bytes
 from retrieval.prepare import Progress, Source
 from retrieval.results import Failure
 from retrieval.rows import Known
@@ -40,6 +40,8 @@ class Planner:
         self._replace = replace
         self._plan = Plan(failed=list(found.failures))
         self._kept: set[str] = set()
+        self._yielded: set[str] = set()
+        """Ids of the files that hold a document."""
         with store.reading() as connection:
             self._known: Mapping[str, Known] = rows.known_documents(connection)
             self._deleted = rows.deleted_ids(connection)
@@ -57,7 +59,7 @@ class Planner:
                 self._plan.failed.append(Failure(file.id, error.message))
                 # A file that cannot be opened just now is not a file whose content is gone.
                 if error.code == "unreadable_file":
-                    self._kept.add(file.id)
+                    self._kept |= {file.id, *self._known_from(file)}
             if progress:
                 progress("read", done, len(self._found.files))
         if self._replace:
@@ -68,19 +70,43 @@ class Planner:
         return self._plan
 
     def _consider(self, file: FoundFile) -> None:
-        if file.id in self._deleted:
-            day = time.strftime("%Y-%m-%d", time.gmtime(self._deleted[file.id]))
-            reason = f"It was deleted from the index on {day} and stays deleted until it is added again by hand."
-            raise UnreadableDocument(reason, code="deleted")
+        self._refuse_deleted(file.id)
         check_id(file.id)
-        format_of(file.id)
+        kind = format_of(file.id)
         data = read_bytes(file.path)
         source = Source(str(file.root), str(file.path), _content_digest(file.id, data))
+        if kind in TABLES:
+            self._take_table(file, data, source)
+            return
         known = self._known.get(file.id)
         if known and known.content == source.content:
             self._take_unchanged(file, known, source)
         else:
             self._take_changed(parse(data, file.id), known, source)
+        self._yielded.add(file.id)
+
+    def _known_from(self, file: FoundFile) -> set[str]:
+        """The documents that the index has of a file, which are several where it is a table."""
+        return {name for name, known in self._known.items() if known.path == str(file.path)}
+
+    def _refuse_deleted(self, name: str) -> None:
+        if name in self._deleted:
+            day = time.strftime("%Y-%m-%d", time.gmtime(self._deleted[name]))
+            reason = f"It was deleted from the index on {day} and stays deleted until it is added again by hand."
+            raise UnreadableDocument(reason, code="deleted")
+
+    def _take_table(self, file: FoundFile, data: bytes, source: Source) -> None:
+        """Each row for itself; reading them all again costs little beside embedding one."""
+        documents, failures = parse_all(data, file.id)
+        self._plan.failed += failures
+        for document in documents:
+            try:
+                self._refuse_deleted(document.id)
+            except UnreadableDocument as error:
+                self._plan.failed.append(Failure(document.id, error.message))
+            else:
+                self._take_changed(document, self._known.get(document.id), source)
+                self._yielded.add(file.id)
 
     def _take_unchanged(self, file: FoundFile, known: Known, source: Source) -> None:
         if known.cut != self._cut:
@@ -93,7 +119,8 @@ class Planner:
     def _take_changed(self, document: Document, known: Known | None, source: Source) -> None:
         if known and (known.digest, known.cut) == (document_digest(document), self._cut):
             self._plan.unchanged.append(document.id)
-            self._plan.sources[document.id] = source
+            if (known.root, known.path, known.content) != (source.root, source.path, source.content):
+                self._plan.sources[document.id] = source
         else:
             self._plan.write.append((document, source))
 
@@ -105,8 +132,7 @@ class Planner:
                 code="unlisted_folder",
                 paths=[str(folder) for folder in self._found.unlisted],
             )
-        taken = self._taken()
-        places = [file.path for file in self._found.files.values() if file.id in taken]
+        places = [file.path for file in self._found.files.values() if file.id in self._yielded]
         empty = [str(root) for root in self._found.roots if not any(place.is_relative_to(root) for place in places)]
         if empty:
             raise UserError(

@@ -126,7 +126,8 @@ def check_tandem(arguments: list[str]) -> list[str]:
         return []
     name, *rest = arguments
     commands = tandem_options()
-    if rest and any(command.startswith(f"{name} ") for command in commands):
+    # Of a group with a command that is meant where none is named (`index`), the name alone is among them.
+    if rest and (name not in commands or f"{name} {rest[0]}" in commands):
         name, *rest = f"{name} {rest[0]}", *rest[1:]
     if name not in commands:
         return [f"there is no `tandem {name}`"]
@@ -227,6 +228,8 @@ def tandem_options() -> dict[str, set[str]]:
         for name, command in group.commands.items()
         for inner, one in getattr(command, "commands", {"": command}).items()
     ]
+    meant = {name: getattr(command, "default_command", None) for name, command in group.commands.items()}
+    named += [(name, group.commands[name].commands[default]) for name, default in meant.items() if default]
     return {
         name: {"--help", "-h", *(option for parameter in command.params for option in parameter.opts)}
         for name, command in named

@@ -26,6 +26,8 @@ class Asked:
     stream: bool = False
     k: int | None = None
     filter: Mapping[str, Any] | None = None
+    principals: frozenset[str] | None = None
+    """Names under which documents are seen; None sees all."""
 
     @property
     def retrieval_query(self) -> str:

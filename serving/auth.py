@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
@@ -20,6 +20,15 @@ class Identity:
 
     owner: str
     role: Role
+    groups: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Whose a key is."""
+
+    name: str
+    groups: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -28,17 +37,21 @@ class Keys:
 
     user: frozenset[bytes] = frozenset()
     admin: frozenset[bytes] = frozenset()
+    owners: Mapping[bytes, Owner] = field(default_factory=dict)
+    """Whose a key is, by its digest, for the keys that say so."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """Read TANDEM_API_KEY and TANDEM_ADMIN_KEY, or the files that TANDEM_…_KEY_FILE name (one key a line).
+        """Read TANDEM_API_KEY and TANDEM_ADMIN_KEY, or the files that TANDEM_…_KEY_FILE name.
 
-        Raises ConfigError: an empty key, an unreadable file, both for one role, one key for both roles.
+        One key a line: `KEY`, `KEY OWNER` or `KEY OWNER GROUP,GROUP`. Raises ConfigError: an empty key, an unreadable
+        file, a line of another form, both for one role, one key for both roles.
         """
         user, admin = _read(environment, "TANDEM_API_KEY"), _read(environment, "TANDEM_ADMIN_KEY")
-        if user & admin:
+        if user.keys() & admin.keys():
             raise ConfigError("The same key is set for users and for administrators; make them different.")
-        return cls(user, admin)
+        owners = {digest: owner for digest, owner in (user | admin).items() if owner is not None}
+        return cls(frozenset(user), frozenset(admin), owners)
 
     @property
     def required(self) -> bool:
@@ -55,8 +68,28 @@ class Keys:
         digest = _digest(key.strip())
         is_admin, is_user = _among(digest, self.admin), _among(digest, self.user)
         if is_admin or is_user:
-            return Identity("admin" if is_admin else "user", "admin" if is_admin else "user")
+            role: Role = "admin" if is_admin else "user"
+            owner = self.owners.get(digest, Owner(role))
+            return Identity(owner.name, role, owner.groups)
         raise Unauthorized("The key is not valid here.")
+
+    def principals(self, identity: Identity, user: str | None = None) -> frozenset[str] | None:
+        """The names under which `identity` sees documents, None for an administrator, who sees all.
+
+        `user`, from a request, narrows them to what that user sees as well, and never widens them. Raises Forbidden
+        for a user whom no key belongs to; where no key has an owner, nobody is known and any name is taken.
+        """
+        own = None if identity.role == "admin" else frozenset({identity.owner, *identity.groups})
+        if user is None or user == identity.owner:
+            return own
+        if self.owners and user not in {owner.name for owner in self.owners.values()}:
+            raise Forbidden(
+                f"There is no user {user!r} here: leave `user` out, or name one whom a key belongs to.",
+                code="unknown_user",
+            )
+        groups = (owner.groups for owner in self.owners.values() if owner.name == user)
+        theirs = frozenset({user}).union(*groups)
+        return theirs if own is None else own & theirs
 
 
 def check_admin(identity: Identity) -> None:
@@ -108,7 +141,8 @@ def _host_name(url: str) -> str:
         return ""
 
 
-def _read(environment: Mapping[str, str], name: str) -> frozenset[bytes]:
+def _read(environment: Mapping[str, str], name: str) -> dict[bytes, Owner | None]:
+    """Digest of each key → whose it is."""
     value, file = environment.get(name), environment.get(f"{name}_FILE")
     if value is not None and file is not None:
         raise ConfigError(f"Both {name} and {name}_FILE are set; keep one.")
@@ -118,11 +152,26 @@ def _read(environment: Mapping[str, str], name: str) -> frozenset[bytes]:
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"The key file {file} ({name}_FILE) cannot be read: {error}.") from error
     if value is None:
-        return frozenset()
-    keys = frozenset(_digest(line.strip()) for line in value.splitlines() if line.strip())
+        return {}
+    keys: dict[bytes, Owner | None] = {}
+    for number, line in enumerate(value.splitlines(), start=1):
+        if line.strip():
+            key, owner = _parse(line, f"Line {number} of {name}")
+            keys[_digest(key)] = owner
     if not keys:
         raise ConfigError(f"{name} is empty; give it a value, or do not set it.")
     return keys
+
+
+def _parse(line: str, place: str) -> tuple[str, Owner | None]:
+    key, *rest = line.split()
+    if len(rest) > 2:
+        # The line itself is a secret.
+        raise ConfigError(
+            f"{place} has {1 + len(rest)} words; it has to be `KEY`, `KEY OWNER` or `KEY OWNER GROUP,GROUP`."
+        )
+    groups = frozenset(filter(None, rest[1].split(","))) if len(rest) == 2 else frozenset()
+    return key, Owner(rest[0], groups) if rest else None
 
 
 def _digest(key: str) -> bytes:

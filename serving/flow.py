@@ -100,7 +100,9 @@ async def retrieve(services: Services, asked: Asked) -> "SearchResult | None":
     """The passages for a question; None for the variants that read none."""
     if not asked.target.retrieves:
         return None
-    return await services.indexes.search(asked.target.domain, asked.retrieval_query, asked.k, asked.filter)
+    return await services.indexes.search(
+        asked.target.domain, asked.retrieval_query, asked.k, asked.filter, principals=asked.principals
+    )
 
 
 async def make_prompt(services: Services, asked: Asked, found: "SearchResult | None") -> Prompt:

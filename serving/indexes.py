@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from serving.targets import check_domain
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from retrieval.documents import Document
     from retrieval.embedder import Embedder
     from retrieval.index import Index
-    from retrieval.results import Commit, DocumentInfo, IndexStats, SearchResult
+    from retrieval.requests import Options
+    from retrieval.results import Commit, DocumentInfo, Failure, IndexStats, SearchResult
 
 SEARCH_THREADS: Final = 4
 
@@ -76,17 +78,28 @@ class Indexes:
         """Domain → number of its snapshot, for the open ones."""
         return await self._run(self._searching, lambda: {name: i.snapshot for name, i in list(self._open.items())})
 
-    async def search(self, domain: str, query: str, k: int | None, filter: Mapping[str, Any] | None) -> "SearchResult":
-        """The passages nearest to `query`, best first."""
-        return await self._run(self._searching, self._index(domain).search, query, k, filter)
+    async def search(
+        self,
+        domain: str,
+        query: str,
+        k: int | None,
+        filter: Mapping[str, Any] | None,
+        *,
+        principals: frozenset[str] | None,
+        snapshot: int | None = None,
+        options: "Options | None" = None,
+    ) -> "SearchResult":
+        """The passages nearest to `query` among those that one of `principals` may see (None: all), best first."""
+        search = partial(self._index(domain).search, principals=principals, snapshot=snapshot, options=options)
+        return await self._run(self._searching, search, query, k, filter)
 
-    async def documents(self, domain: str) -> "list[DocumentInfo]":
-        """What is indexed."""
-        return await self._run(self._searching, self._index(domain).documents)
+    async def documents(self, domain: str, *, principals: frozenset[str] | None) -> "list[DocumentInfo]":
+        """What is indexed and may be seen."""
+        return await self._run(self._searching, partial(self._index(domain).documents, principals=principals))
 
-    async def document(self, domain: str, name: str) -> "Document":
-        """One document with its text; NotFound."""
-        return await self._run(self._searching, self._index(domain).document, name)
+    async def document(self, domain: str, name: str, *, principals: frozenset[str] | None) -> "Document":
+        """One document with its text; NotFound, also where it may not be seen."""
+        return await self._run(self._searching, partial(self._index(domain).document, name, principals=principals))
 
     async def stats(self, domain: str) -> "IndexStats":
         """Sizes of the index."""
@@ -100,11 +113,11 @@ class Indexes:
         """Take documents out; NotFound when one is not there."""
         return await self._run(self._changing, self._index(domain).delete, names)
 
-    async def parse(self, name: str, data: bytes) -> "Document":
-        """An uploaded file as a document; UnreadableDocument."""
-        from retrieval.parsers import parse
+    async def parse(self, name: str, data: bytes) -> "tuple[list[Document], list[Failure]]":
+        """The documents in an uploaded file, and the rows of it that are none; UnreadableDocument."""
+        from retrieval.parsers import parse_all
 
-        return await self._run(self._changing, parse, data, name)
+        return await self._run(self._changing, parse_all, data, name)
 
     def _domains(self) -> list[str]:
         return list(self._config.domains)

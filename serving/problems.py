@@ -14,7 +14,6 @@ from starlette.exceptions import HTTPException
 from serving.engine import Json
 from tandem.errors import Forbidden, NotFound, TandemError, TooLarge, Unauthorized, Unavailable, UserError
 
-SERVER_ERROR: Final = 500
 TYPES: Final = {
     Unauthorized: "authentication_error",
     Forbidden: "permission_error",

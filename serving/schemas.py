@@ -189,12 +189,19 @@ class SwapRequest(RollbackRequest):
 
 
 class SearchRequest(Body):
-    """POST /v1/domains/{domain}/search; `snapshot` asks that the index still be in that state."""
+    """POST /v1/domains/{domain}/search; what is left out is as in the settings under `retrieval`."""
 
     query: Text
     k: Annotated[int, Field(ge=1, le=100)] | None = None
     filter: dict[str, Any] | None = None
     snapshot: int | None = None
+    """Asks that the index still be in that state."""
+    user: str | None = None
+    """Narrows what is found to what this user may see."""
+    min_similarity: Annotated[float, Field(ge=-1, le=1)] | None = None
+    collapse: Annotated[float, Field(gt=0, le=1)] | None = None
+    neighbours: Annotated[int, Field(ge=0, le=10)] | None = None
+    language: Annotated[str, Field(pattern=r"^[a-z]{2}$")] | None = None
 
 
 class DocumentBody(Request):
@@ -204,6 +211,10 @@ class DocumentBody(Request):
     title: str = ""
     text: str
     metadata: dict[str, Any] = {}
+    allow: list[Text] | None = None
+    """Users and groups that may see it; null: everybody, empty: administrators only."""
+    language: Annotated[str, Field(pattern=r"^([a-z]{2})?$")] = ""
+    """ISO 639-1; empty where it is not known."""
 
 
 class DocumentsRequest(Body):

@@ -11,7 +11,7 @@ import typer
 from typer._click.exceptions import ClickException
 
 from tandem import __version__
-from tandem.commands import adapters, ask, compare, data, demo, doctor, index, init, prepare, search, serve, train
+from tandem.commands import adapters, ask, compare, data, demo, doctor, index_group, init, prepare, search, serve, train
 from tandem.commands import eval as evaluation
 from tandem.commands.output import print_bug, print_error
 from tandem.errors import TandemError, UserError
@@ -27,7 +27,6 @@ app = typer.Typer(
 )
 for command in (
     init.init,
-    index.index,
     search.search,
     prepare.prepare,
     train.train,
@@ -40,6 +39,7 @@ for command in (
     app.command()(command)
 # The function cannot be called as the command is: that is a name of Python's own.
 app.command("eval")(evaluation.evaluate)
+app.add_typer(index_group.app)
 app.add_typer(adapters.app)
 app.add_typer(data.app)
 

@@ -8,20 +8,20 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from tandem.fields import Section
 from tandem.names import validate_name
 from tandem.settings import (
-    CleaningConfig,
     Config,
     DomainConfig,
     EngineConfig,
+    LanguageWeights,
     MultiTaskConfig,
     RetrievalConfig,
-    Section,
     ServingConfig,
     StyleRule,
     SuccessConfig,
-    TrainingConfig,
 )
+from tandem.training_settings import CleaningConfig, TrainingConfig
 from tandem.yaml_source import Problem, YamlSource, nearest
 
 __all__ = [
@@ -116,6 +116,8 @@ def _unknown_key(source: YamlSource, location: tuple[str | int, ...]) -> Problem
             section = StyleRule
         case ["domains", _, "multi_task"]:
             section = MultiTaskConfig
+        case ["retrieval", "languages", _]:
+            section = LanguageWeights
         case ["training", "cleaning"]:
             section = CleaningConfig
         case [name, *_]:
@@ -136,16 +138,23 @@ def _resolve_paths(source: YamlSource, values: dict[str, Any], folder: Path) -> 
             continue
         else:
             problems.append(Problem(source.line(location), f"`{_dotted(location)}`: {resolved} does not exist"))
-    for key in ("base_model", "embedder"):
-        value = values.get(key)
+    retrieval = values.get("retrieval")
+    models: list[tuple[dict[str, Any], str, tuple[str, ...]]] = [
+        (values, key, (key,)) for key in ("base_model", "embedder")
+    ]
+    if isinstance(retrieval, dict):
+        values["retrieval"] = retrieval = dict(retrieval)
+        models.append((retrieval, "reranker", ("retrieval", "reranker")))
+    for mapping, key, location in models:
+        value = mapping.get(key)
         if not isinstance(value, str) or not value:
             continue
         resolved = _absolute(folder, value)
         if resolved.is_dir():
-            values[key] = str(resolved)
+            mapping[key] = str(resolved)
         elif not HUB_ID.fullmatch(value):
-            message = f"`{key}`: there is no folder {resolved}, and {value!r} is no hub id"
-            problems.append(Problem(source.line((key,)), message))
+            message = f"`{_dotted(location)}`: there is no folder {resolved}, and {value!r} is no hub id"
+            problems.append(Problem(source.line(location), message))
     return problems
 
 

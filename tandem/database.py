@@ -157,11 +157,6 @@ class Database:
             return pointer
         raise stale_pointer(domain, variant, pointer.version if pointer else None, expected)
 
-    def ping(self) -> None:
-        """Raise sqlalchemy's DBAPIError when the database does not answer."""
-        with self._engine.connect() as connection:
-            connection.execute(sa.select(1))
-
     def close(self) -> None:
         """Give the connections back; the object is not to be used afterwards."""
         self._engine.dispose()

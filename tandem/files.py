@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 
-def write_atomic(path: Path, data: bytes | memoryview) -> None:
-    """Replace the content of `path` by `data`, durably, or leave it untouched.
+def write_atomic(path: Path, *data: bytes | memoryview) -> None:
+    """Replace the content of `path` by the pieces of `data`, durably, or leave it untouched.
 
     The bytes go to a temporary name in the same folder, are fsynced, and take the final name by
     rename; then the folder is fsynced so that the rename itself survives a power cut.
@@ -19,7 +19,8 @@ def write_atomic(path: Path, data: bytes | memoryview) -> None:
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         with open(descriptor, "wb") as file:
-            file.write(data)
+            for piece in data:
+                file.write(piece)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -48,14 +49,16 @@ def remove_leftovers(folder: Path) -> int:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
     """Hold an exclusive lock on the file `path` (made when missing) against other processes.
+
+    Raises BlockingIOError where another process holds it and `wait` is off.
 
     The kernel lets go of it when the process dies, so a kill never leaves a lock behind.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     finally:
         os.close(descriptor)

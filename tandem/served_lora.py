@@ -6,7 +6,7 @@ It refuses or misreads the rest when it loads an adapter (its `lora/peft_helper.
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, get_args
 
-from tandem.settings import AdapterRank
+from tandem.fields import AdapterRank
 
 HIGHEST_RANK: Final[int] = max(get_args(AdapterRank))
 """vLLM has room for no higher one; a lower one fits wherever a higher one does."""

@@ -41,6 +41,8 @@ domains:
 
 # retrieval:
 #   store: faiss
+#   vector_index: auto          # flat is exact; sq8 and ivf for more than 200,000 passages
+#   keep_snapshots: 10          # older states that can still be searched
 #   k: 4                        # passages that the model reads
 #   passage_tokens: 96          # size of a passage, in the embedder's tokens
 #   overlap_tokens: 16          # tokens that neighbouring passages share
@@ -48,6 +50,14 @@ domains:
 #   rrf_k: 60                   # reciprocal rank fusion: higher flattens the ranks
 #   dense_weight: 1.0           # search by meaning
 #   lexical_weight: 1.0         # search by words
+#   languages: {{}}               # weights by the question's language: es: {{lexical_weight: 2}}; "*": all others
+#   embedder_languages: null    # what the embedder reads, such as [en, es]; null: English for the built-in one
+#   lexical_language: en        # as which words are stemmed; auto: as the document's and question's own language
+#   min_similarity: null        # least cosine of a passage to the question; null takes the best however far
+#   collapse: null              # cosine from which two passages are the same, such as 0.97; null keeps all
+#   neighbours: 0               # passages before and after each hit whose text is given with it
+#   reranker: null              # a cross-encoder, by folder or hub id, that orders the best anew
+#   rerank_depth: 32            # how many it reads
 
 # training:
 #   preset: null                # start-small, balanced or thorough; what is written beside it wins
@@ -67,6 +77,7 @@ domains:
 #   test_share: 0.0             # of a task's examples, for its test questions
 #   distractors: 3              # passages beside the right one, for adapters that read
 #   without_right_passage: 0.2  # share of their rows whose answer is the abstention
+#   quotes: false               # answers from passages begin with the sentence that holds their value, quoted
 #   reading_share: 0.5          # share of a mixed adapter's rows that show passages
 #   block_tokens: 256           # length of the blocks of text of `--kind documents`
 #   replay: 0.2                 # share of the parent's rows that `tandem train --parent` mixes in

@@ -3,13 +3,13 @@
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Final, Protocol
 
-from tandem.settings import AnonymiseConfig
-from training.checks import holds
+from tandem.training_settings import AnonymiseConfig
+from training.checks import TextOf, holds
 from training.examples import Example, Question
 from training.personal_data import Span, finders, own_finder, without_overlaps
 from training.pseudonyms import OURS, Masks, Pseudonyms
@@ -180,12 +180,12 @@ def anonymise(examples: Sequence[Example], settings: AnonymiseConfig) -> tuple[A
     return done, anonymiser
 
 
-def at_odds(done: Anonymised, kept: Iterable[Example], read_document: Callable[[str], str | None]) -> list[str]:
+def at_odds(done: Anonymised, kept: Iterable[Example], text_of: TextOf) -> list[str]:
     """Ids of examples in which something was replaced that one of their documents says: they fit it less well now."""
     found = []
     for example in kept:
         values = done.originals.get(example.id, ())
-        texts = [read_document(name) or "" for name in example.documents] if values else []
+        texts = [text_of(name) or "" for name in example.documents] if values else []
         if any(holds(text, value) for text in texts for value in values):
             found.append(example.id)
     return found

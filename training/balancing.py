@@ -1,20 +1,16 @@
 """Rare languages, labels or groups seen more often: examples repeated within an epoch, none left out."""
 
-import math
-import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
-from tandem.settings import BalanceConfig
+from tandem.training_settings import BalanceConfig
 from training.diversity import largest_first, shown
 from training.examples import Example
 from training.languages import UNDETERMINED, detect_languages
 from training.rows import Row
+from training.sampling import tempered, times_each
 from training.strata import labels
-
-NOUNS: Final = {"language": "languages", "label": "labels", "group": "groups"}
 
 
 @dataclass(frozen=True)
@@ -38,30 +34,21 @@ class Balanced:
 
 
 def balance_examples(examples: Sequence[Example], settings: BalanceConfig, seed: int) -> Balanced:
-    """Repeat examples so that a kind's share is proportional to (its examples) ** (1 / temperature).
+    """Repeat examples so that each kind has the rows of `training.sampling.tempered`.
 
-    The largest kind stays as it is (so does what belongs to none), and nothing is seen more than `settings.repeats`
-    times. Which examples of a kind are repeated once more than others is drawn by the seed. Sampling by temperature is
-    that of Arivazhagan et al. 2019, "Massively Multilingual Neural Machine Translation in the Wild".
+    What belongs to no kind stays as it is, and nothing is seen more than `settings.repeats` times.
     """
     kinds = kinds_of(examples, settings)
     before = largest_first(Counter(kind for kind in kinds if kind is not None))
     times = [1] * len(examples)
-    for kind, count in before.items():
-        wanted = round(count * factor(count, max(before.values()), settings))
+    for kind, rows in tempered(before, settings.temperature).items():
         positions = [position for position, other in enumerate(kinds) if other == kind]
-        whole, rest = divmod(wanted, count)
-        more = set(random.Random(f"{seed}:{kind}").sample(positions, rest))
-        for position in positions:
-            times[position] = whole + (position in more)
+        wanted = round(min(rows, settings.repeats * len(positions)))
+        for position, number in zip(positions, times_each(len(positions), wanted, f"{seed}:{kind}"), strict=True):
+            times[position] = number
     after = Counter(kind for kind, number in zip(kinds, times, strict=True) for _ in range(number))
     seen = {example.id: number for example, number in zip(examples, times, strict=True)}
     return Balanced(seen, before, {kind: after[kind] for kind in before})
-
-
-def factor(count: int, largest: int, settings: BalanceConfig) -> float:
-    """How many times a kind's examples are seen in an epoch, on average; at least once."""
-    return min(math.pow(largest / count, 1 - 1 / settings.temperature), settings.repeats)
 
 
 def kinds_of(examples: Sequence[Example], settings: BalanceConfig) -> list[str | None]:

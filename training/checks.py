@@ -8,6 +8,10 @@ from typing import Final
 
 from training.examples import Example
 
+TextOf = Callable[[str], str | None]
+"""The text of an indexed document by its id; None for one that is not there."""
+
+_SENTENCE_END: Final = re.compile(r"(?<=[.!?])\s+|\n")
 _BLANKS: Final = re.compile(r"\s+")
 
 
@@ -24,6 +28,12 @@ def holds(text: str, value: str) -> bool:
     return _pattern(value).search(_BLANKS.sub(" ", text).casefold()) is not None
 
 
+def sentence_with(text: str, value: str) -> str | None:
+    """The first sentence or line of a text in which a value stands whole, verbatim; None where there is none."""
+    pieces = (piece.strip() for piece in _SENTENCE_END.split(text))
+    return next((piece for piece in pieces if holds(piece, value)), None)
+
+
 @lru_cache(maxsize=4096)
 def _pattern(value: str) -> re.Pattern[str]:
     words = re.escape(_BLANKS.sub(" ", value).strip().casefold())
@@ -33,14 +43,11 @@ def _pattern(value: str) -> re.Pattern[str]:
     return re.compile(f"{before}{words}{after}")
 
 
-def stale(examples: Iterable[Example], read_document: Callable[[str], str | None]) -> list[Stale]:
-    """The examples with a missing document, or whose value none of its documents holds any more.
-
-    `read_document` gives the text of an id, or None where there is no such document.
-    """
+def stale(examples: Iterable[Example], text_of: TextOf) -> list[Stale]:
+    """The examples with a missing document, or whose value none of its documents holds any more."""
     found = []
     for example in examples:
-        texts = {document: read_document(document) for document in example.documents}
+        texts = {document: text_of(document) for document in example.documents}
         missing = [document for document, text in texts.items() if text is None]
         if missing:
             found.append(Stale(example.id, f"there is no document {', '.join(missing)}"))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from retrieval.documents import clean_text
-from tandem.settings import CleaningConfig
+from tandem.training_settings import CleaningConfig
 from training.examples import Example
 
 NEAR: Final = 0.9
@@ -88,6 +88,8 @@ def distinct(examples: Sequence[Example], settings: CleaningConfig = EVERY_DEFAU
 def _tidy_counted(example: Example, steps: Mapping[str, Callable[[str], str]], changed: Counter[str]) -> Example:
     """The example with its texts in one form; each step that changed one of them counts one up."""
     before = texts = [example.question, example.answer, example.value or ""]
+    if all(map(_is_even, texts)):
+        return example
     for step, apply in steps.items():
         after = [apply(text) for text in texts]
         changed[step] += after != texts
@@ -98,6 +100,11 @@ def _tidy_counted(example: Example, steps: Mapping[str, Callable[[str], str]], c
         return example
     question, answer, value = texts
     return replace(example, question=question, answer=answer, value=None if example.value is None else value)
+
+
+def _is_even(text: str) -> bool:
+    """Whether no step changes a text, as is true of most."""
+    return text.isascii() and text.isprintable() and "  " not in text and text[:1] != " " != text[-1:]
 
 
 def tidy_text(text: str) -> str:
@@ -141,6 +148,13 @@ def normalise(text: str) -> str:
     """
     text = clean_text(text).casefold()
     return " ".join(_WORD.findall(text)) or text.strip()
+
+
+def first_word(text: str) -> str:
+    """The first word of `normalise`; empty where the text has nothing but blanks."""
+    text = clean_text(text).casefold()
+    match = _WORD.search(text)
+    return match[0] if match else next(iter(text.split(maxsplit=1)), "")
 
 
 def near_duplicates(examples: Iterable[Example]) -> set[str]:

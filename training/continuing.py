@@ -13,7 +13,8 @@ from typing import Any, Final
 from tandem.adapters import SETTINGS, Adapter, Kind, read_adapter, verify
 from tandem.errors import Conflict, NotFound, UserError
 from tandem.prompt import PROMPT_HASH
-from tandem.settings import Config, Task, TrainingConfig
+from tandem.settings import Config, Task
+from tandem.training_settings import TrainingConfig
 from tandem.workspace import Workspace
 from training.base import Base, find_base
 from training.cleaning import normalise

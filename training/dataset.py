@@ -11,6 +11,7 @@ import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +29,12 @@ QUESTIONS: Final = "questions.jsonl"
 REPORT: Final = "report.json"
 LATER_KEYS: Final = ("source", "basis", "group", "synthetic", "evidence", "reviewed_by", "reviewed_at")
 COLUMNS: Final = tuple(field.name for field in fields(Example))
+FIRST_KEYS: Final = tuple(name for name in COLUMNS if name not in LATER_KEYS)
+NOTHING_LATER: Final = tuple(field.default for field in fields(Example) if field.name in LATER_KEYS)
+_first_values: Final = attrgetter(*FIRST_KEYS)
+_later_values: Final = attrgetter(*LATER_KEYS)
+PIECE: Final = 1000
+"""Examples whose text is in memory at once while their digest is taken."""
 DIGEST_PATTERN: Final = re.compile(r"[0-9a-f]{12}")
 
 
@@ -57,16 +64,21 @@ def content_digest(domain: str, parts: Split, seed: int) -> str:
     digest = hashlib.sha256(f"[{_as_json(domain)},{_as_json(seed)}".encode())
     for part in counted:
         digest.update(b",[")
-        for position, example in enumerate(part):
-            digest.update((b"," if position else b"") + _as_json(_counted(example)).encode())
+        for start in range(0, len(part), PIECE):
+            piece = _as_json([_counted(example) for example in part[start : start + PIECE]])
+            digest.update((b"," if start else b"") + piece[1:-1].encode())
         digest.update(b"]")
     digest.update(b"]")
     return digest.hexdigest()
 
 
 def _counted(example: Example) -> dict[str, Any]:
-    values = {name: getattr(example, name) for name in COLUMNS}
-    return {key: value for key, value in values.items() if key not in LATER_KEYS or value not in (None, False)}
+    values = dict(zip(FIRST_KEYS, _first_values(example), strict=True))
+    later = _later_values(example)
+    if later != NOTHING_LATER:
+        given = zip(LATER_KEYS, later, NOTHING_LATER, strict=True)
+        values |= {key: value for key, value, nothing in given if value != nothing}
+    return values
 
 
 _as_json: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
@@ -187,10 +199,7 @@ def _write_parquet(path: Path, examples: Sequence[Example]) -> None:
 
     text = pyarrow.string()
     types = {"documents": pyarrow.list_(text), "synthetic": pyarrow.bool_()}
-    columns = {
-        name: pyarrow.array((getattr(example, name) for example in examples), types.get(name, text), size=len(examples))
-        for name in COLUMNS
-    }
+    columns = {name: pyarrow.array(list(map(attrgetter(name), examples)), types.get(name, text)) for name in COLUMNS}
     sink = pyarrow.BufferOutputStream()
     pyarrow.parquet.write_table(pyarrow.table(columns), sink)
     write_atomic(path, memoryview(sink.getvalue()))

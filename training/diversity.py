@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from training.cleaning import normalise
+from training.cleaning import first_word
 from training.examples import Example
 from training.languages import UNDETERMINED
 from training.strata import labels
@@ -39,7 +39,7 @@ def balance(examples: Sequence[Example], languages: Mapping[str, str], dominance
 
 def diversity(examples: Sequence[Example], indexed: Sequence[str] | None) -> dict[str, Any]:
     """Lengths in words, first words of questions, and which of the indexed documents (None: no index) have examples."""
-    first = Counter(words[0] for example in examples if (words := normalise(example.question).split(maxsplit=1)))
+    first = Counter(word for example in examples if (word := first_word(example.question)))
     named = Counter(document for example in examples for document in example.documents)
     return {
         "lengths": {

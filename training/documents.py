@@ -21,7 +21,6 @@ from training.rows import Row
 from training.splitting import Split
 from training.tokens import ChatTokens, TokenRow
 
-UNSEEN_DOCUMENTS: Final = "unseen_documents"
 _SENTENCE_END: Final = re.compile(r"(?<=[.!?])\s")
 
 

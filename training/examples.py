@@ -4,12 +4,12 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Final, Generic, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StrictStr, ValidationError
+from pydantic import AfterValidator, Field, StrictStr, TypeAdapter, ValidationError, with_config
 
 from tandem.prompt import ABSTENTION, find_markers, is_abstention
 from tandem.settings import Task
@@ -18,37 +18,44 @@ from training.lines import Line, Problem, problems_error, read_lines
 from training.shapes import CHAT, LABELLED, NOT_CLASSIFICATION, QUESTION, Turned, allowed_keys, shapes_of, turn
 from training.sources import open_source
 
-Model = TypeVar("Model", bound=BaseModel)
+Row = TypeVar("Row")
 Text = Annotated[StrictStr, Field(pattern=r"\S")]
+
+
+def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names)) if len(names) > 1 else names
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One training example; an abstention has the answer `tandem.prompt.ABSTENTION` and no value."""
+    """One training example, which `EXAMPLE` makes of a row's columns.
 
-    id: str
-    question: str
-    answer: str
+    An abstention has the answer `tandem.prompt.ABSTENTION` and no value.
+    """
+
+    id: Text
+    question: Text
+    answer: Text
     """In the house style, without citation markers."""
-    documents: tuple[str, ...] = ()
-    """Ids of the documents that hold the answer."""
-    value: str | None = None
+    documents: Annotated[tuple[Text, ...], AfterValidator(_each_once)] = ()
+    """Ids of the documents that hold the answer, each once."""
+    value: Text | None = None
     """The bare fact, as one of the documents says it."""
-    licence: str | None = None
+    licence: Text | None = None
     """The licence of the example, where it has one of its own."""
-    source: str | None = None
+    source: Text | None = None
     """Where the example comes from, in the words of who keeps the ledger."""
-    basis: str | None = None
+    basis: Text | None = None
     """Why it may be trained on, such as consent, contract or own work."""
-    group: str | None = None
+    group: Text | None = None
     """What it belongs to besides its documents: a split keeps a group together."""
     synthetic: bool = False
     """Whether a program drafted it; a person has accepted it then."""
-    evidence: str | None = None
+    evidence: Text | None = None
     """What a synthetic example rests on, verbatim from one of its documents."""
-    reviewed_by: str | None = None
+    reviewed_by: Text | None = None
     """Who accepted it."""
-    reviewed_at: str | None = None
+    reviewed_at: Text | None = None
     """When, in ISO 8601."""
 
     @property
@@ -64,39 +71,14 @@ NO_PLACES: Final[Mapping[str, str]] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class Question:
-    """A question of the evaluation, as far as preparing needs it."""
-
-    id: str
-    question: str
-
-
-class ExampleLine(BaseModel):
-    """The keys of one example."""
-
-    model_config = ConfigDict(extra="forbid")
+    """A question of the evaluation, as far as preparing needs it; evaluation checks the other keys."""
 
     id: Text
     question: Text
-    answer: Text
-    documents: list[Text] = Field(default_factory=list)
-    value: Text | None = None
-    licence: Text | None = None
-    source: Text | None = None
-    basis: Text | None = None
-    group: Text | None = None
-    synthetic: bool = False
-    evidence: Text | None = None
-    reviewed_by: Text | None = None
-    reviewed_at: Text | None = None
 
 
-class QuestionLine(BaseModel):
-    """The keys of one line of questions that preparing reads; evaluation checks the others."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    id: Text
-    question: Text
+EXAMPLE: Final = TypeAdapter(with_config(extra="forbid")(Example))
+QUESTION_LINE: Final = TypeAdapter(with_config(extra="ignore")(Question))
 
 
 @dataclass(frozen=True)
@@ -173,7 +155,7 @@ class _Reader:
 
     def _recognise(self, line: Line) -> str | None:
         """The row's shape; None where it is refused, with the reason among the problems."""
-        shapes = shapes_of(line.values)
+        shapes = shapes_of(tuple(line.values))
         if len(shapes) > 1:
             self._refuse(line, f"this row has the columns of {' and of '.join(shapes)}; leave one of them")
             return None
@@ -213,11 +195,8 @@ class _Reader:
 
     def _check(self, shape: str, turned: Turned, number: int) -> None:
         values = turned.values if shape == QUESTION else {"id": self._name(turned.values), **turned.values}
-        wanted = Wanted(ExampleLine, allowed_keys(shape), turned.places)
-        found, wrong = _validate(wanted, Line(number, values))
-        self.problems += wrong
-        if found:
-            example = Example(**{**vars(found), "documents": tuple(dict.fromkeys(found.documents))})
+        example = _validated(EXAMPLE, values, number, self.problems, allowed_keys(shape), turned.places)
+        if example:
             self.examples.append(example)
             wrong_texts = [*contradictions(example, turned.places), *self._check_further(example)]
             self.problems += [Problem(number, message) for message in wrong_texts]
@@ -241,10 +220,9 @@ def read_questions(path: Path) -> list[Question]:
     lines, problems = read_lines(path)
     questions = []
     for line in lines:
-        found, wrong = _validate(Wanted(QuestionLine, list(QuestionLine.model_fields)), line)
-        problems += wrong
-        if found:
-            questions.append(Question(found.id, found.question))
+        question = _validated(QUESTION_LINE, line.values, line.number, problems, ("id", "question"))
+        if question:
+            questions.append(question)
     if problems:
         raise problems_error(path, problems)
     return questions
@@ -268,33 +246,35 @@ def contradictions(example: Example, places: Mapping[str, str] = NO_PLACES) -> l
     return problems
 
 
-@dataclass(frozen=True)
-class Wanted(Generic[Model]):
-    """What a row has to be: its model, the keys to propose, and what the user calls a key of the model."""
+def _validated(
+    adapter: TypeAdapter[Row],
+    values: Mapping[str, Any],
+    number: int,
+    problems: list[Problem],
+    keys: Sequence[str],
+    places: Mapping[str, str] = NO_PLACES,
+) -> Row | None:
+    """What a row holds, or None with what is wrong with it among the problems.
 
-    model: type[Model]
-    keys: Sequence[str]
-    places: Mapping[str, str] = field(default_factory=dict)
-
-
-def _validate(wanted: Wanted[Model], line: Line) -> tuple[Model | None, list[Problem]]:
-    """The row's values, or what is wrong with them."""
+    `keys` are proposed for unknown ones, and `places` has the user's names of keys.
+    """
     try:
-        return wanted.model.model_validate(line.values), []
+        return adapter.validate_python(values)
     except ValidationError as error:
-        return None, [Problem(line.number, _describe(wanted, dict(item))) for item in error.errors()]
+        problems += [Problem(number, _describe(dict(item), keys, places)) for item in error.errors()]
+        return None
 
 
-def _describe(wanted: Wanted[Any], error: Mapping[str, Any]) -> str:
+def _describe(error: Mapping[str, Any], keys: Sequence[str], places: Mapping[str, str]) -> str:
     """One of pydantic's error objects as a person would say it."""
     first, *rest = error["loc"]
-    name = ".".join(str(part) for part in (wanted.places.get(first, first), *rest))
-    if error["type"] == "extra_forbidden":
-        return f"unknown key `{name}`; {nearest(name, wanted.keys)}"
+    name = ".".join(str(part) for part in (places.get(first, first), *rest))
+    if error["type"] == "unexpected_keyword_argument":
+        return f"unknown key `{name}`; {nearest(name, keys)}"
     if error["type"] == "missing":
         return f"`{name}` is missing"
     if error["type"] == "string_pattern_mismatch":
         return f"`{name}` is empty"
-    expectation = str(error["msg"]).replace("Input should be", "should be")
+    expectation = str(error["msg"]).replace("Input should be", "should be").replace("valid tuple", "valid list")
     shown = repr(error["input"])
     return f"`{name}` {expectation}, and is {shown if len(shown) <= 60 else shown[:60] + '…'}"

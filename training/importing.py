@@ -21,15 +21,17 @@ from tandem.settings import Config
 from tandem.workspace import Workspace
 from training.base import Base, find_base
 from training.dataset import Dataset
+from training.describing import shown_documents
 from training.kinds import check_fits, check_kind
+from training.material import find_dataset, require_index
 from training.prepare import open_index
 from training.publishing import adapter_settings, complete, package_versions
 from training.references import PROMPTS, choose
+from training.reporter import Say
 from training.rows import Row, RowMaker, require_rows
 from training.servable import check_servable
 from training.tasks import task_rules
 from training.tokens import ChatTokens
-from training.train import Say, find_dataset, require_index, shown_documents
 
 LARGEST_SETTINGS: Final = 1 << 20
 """Bytes of an `adapter_config.json` that are read."""

@@ -13,13 +13,17 @@ WITHOUT_OPTIONS: Final = {
 }
 """Kind → why it knows neither `--dataset` nor `--parent`."""
 
-OWN_SETTINGS: Final[dict[Kind, set[str]]] = {"mixed": {"reading_share"}, "documents": {"block_tokens"}}
-"""Kind → settings that have a meaning for it alone, and are no part of what other kinds' runs are."""
+OWN_SETTINGS: Final[dict[Kind, set[str]]] = {
+    "reading": {"quotes"},
+    "mixed": {"quotes", "reading_share"},
+    "documents": {"block_tokens"},
+}
+"""Kind → settings that have no meaning for those it is not named with, and are no part of what their runs are."""
 
 
 def of_other_kinds(kind: Kind) -> set[str]:
     """The settings that belong to other kinds alone."""
-    return {name for other, names in OWN_SETTINGS.items() if other != kind for name in names}
+    return set().union(*OWN_SETTINGS.values()) - OWN_SETTINGS.get(kind, set())
 
 
 def check_kind(kind: str, kinds: tuple[Kind, ...] = KINDS) -> Kind:
@@ -49,6 +53,12 @@ def check_fits(
         )
     if kind in ("reading", "mixed", "documents"):
         require_reader(config, domain)
+    if kind == "documents" and config.training.balance.by:
+        raise UserError(
+            f"Documents are learned from whole and belong to no {config.training.balance.by}: leave out "
+            "`training.balance` for `--kind documents`.",
+            code="unsupported_option",
+        )
     if kind in ("documents", "multi-task"):
         for option, given in (("--dataset", dataset_name), ("--parent", parent_version)):
             if given:

@@ -1,11 +1,11 @@
 """The language of each example, by a model that lies in the package of its library."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
-from typing import Any, Final
+from typing import Final
 
 from tandem.errors import ConfigError
-from tandem.settings import LanguageConfig
+from tandem.languages import detect, known_languages
+from tandem.training_settings import LanguageConfig
 from training.examples import Example
 from training.leaving import LANGUAGE, Leaving
 
@@ -66,10 +66,6 @@ def languages_if_on(examples: Sequence[Example], settings: LanguageConfig) -> di
     return detect_languages(examples) if settings.detect else {}
 
 
-@cache
 def _detector() -> tuple[Callable[[str], tuple[str, float]], list[str]]:
     """What gives the likeliest language of a text with its confidence, and all languages it knows."""
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier
-
-    identifier: Any = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-    return identifier.classify, sorted(identifier.labels)
+    return detect, known_languages()

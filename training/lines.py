@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from tandem.errors import UserError
 
@@ -12,8 +12,7 @@ SHOWN: Final = 20
 """Problems that an error lists before it only counts."""
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """The object in one line or row, counted from 1."""
 
     number: int
@@ -83,7 +82,7 @@ def _read_line(raw: bytes, number: int) -> Line | Problem | None:
         text = raw.decode("utf-8-sig" if number == 1 else "utf-8")
     except UnicodeDecodeError as error:
         return Problem(number, f"this is not UTF-8 text (byte {error.start} of the line)")
-    if not text.strip():
+    if not text or text.isspace():
         return None
     value = parse_json(text)
     if isinstance(value, str):

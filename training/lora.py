@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from retrieval.embedder import fast_bfloat16
 from tandem.errors import TandemError
-from tandem.settings import TrainingConfig
+from tandem.training_settings import TrainingConfig
 from training.base import Base
-from training.metrics import RunLog
+from training.metrics import OnLine, RunLog
 from training.processes import first_goes_first, is_first, share_of_batch
 from training.quantising import load_quantised
 from training.reporter import Evaluated, Say, make_reporter
@@ -72,13 +72,15 @@ def fit(
     log_folder: Path,
     parent: Path | None = None,
     evaluated: Evaluated | None = None,
+    on_line: OnLine = lambda _: None,
 ) -> Fitted:
     """Train until the loss on the first of `watched` no longer falls; goes on from the run's last checkpoint.
 
     All processes that train together call it; each takes its share of every step's rows.
 
     `parent`: the folder of the adapter whose weights it begins with, in place of new ones. The numbers of each step go
-    into `log_folder` (see `training.metrics`). `evaluated` is told of each evaluation, also before an interruption.
+    into `log_folder` (see `training.metrics`) and to `on_line`. `evaluated` is told of each evaluation, also before an
+    interruption.
 
     Raises UserError (`diverged`) when the loss is no number any more.
     """
@@ -87,15 +89,17 @@ def fit(
     with first_goes_first():
         checkpoints = run.checkpoints()
     last = checkpoints[-1] if checkpoints else None
+    finished = last is not None and _is_finished(last.state, decisive, settings.patience)
     if last:
-        say(f"going on after step {last.step} of a run that was interrupted")
+        if not finished:
+            say(f"going on after step {last.step} of a run that was interrupted")
         for number, (_, loss) in enumerate(evaluations(last.state["log_history"], decisive), 1):
             tell(number, loss)
-    if last is None or not _is_finished(last.state, decisive, settings.patience):
+    if not finished:
         with ExitStack() as stack:
             # The numbers of the others go nowhere.
             folder = log_folder if is_first() else Path(stack.enter_context(TemporaryDirectory()))
-            log = stack.enter_context(RunLog(folder, last.step if last else 0))
+            log = stack.enter_context(RunLog(folder, last.step if last else 0, on_line=on_line))
             trainer = make_trainer(base, tokenizer, rows, watched, lora, settings, run, log, parent)
             trainer.add_callback(make_reporter(list(watched), settings, log, say, progress, tell))
             trainer.train_from(last)

@@ -3,11 +3,13 @@
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, Self
 
 from tandem.files import sync_folder, write_atomic
+
+OnLine = Callable[[Mapping[str, Any]], None]
 
 METRICS: Final = "metrics.jsonl"
 EVENTS: Final = "tensorboard"
@@ -22,8 +24,13 @@ class RunLog:
     those of an evaluation hold `evaluation`: the loss of each set of watched rows.
     """
 
-    def __init__(self, folder: Path, after_step: int, steps_of_epoch: int | None = None) -> None:
-        """`after_step`: the step of the checkpoint that training goes on from; later lines are dropped."""
+    def __init__(
+        self, folder: Path, after_step: int, steps_of_epoch: int | None = None, on_line: OnLine = lambda _: None
+    ) -> None:
+        """`after_step`: the step of the checkpoint that training goes on from; later lines are dropped.
+
+        `on_line` is told of each line, those from before an interruption first.
+        """
         from tensorboardX import SummaryWriter
 
         folder.mkdir(parents=True, exist_ok=True)
@@ -36,6 +43,9 @@ class RunLog:
         self._events = SummaryWriter(str(folder / EVENTS), purge_step=purge, flush_secs=10)
         self._loss, self._tokens = 0.0, 0
         self._began = self._rate = 0.0
+        self._on_line = on_line
+        for line in self.lines:
+            on_line(line)
         self.steps_of_epoch = steps_of_epoch
 
     def __enter__(self) -> Self:
@@ -97,6 +107,7 @@ class RunLog:
         self.lines.append(line)
         self._file.write(_as_line(line))
         self._file.flush()
+        self._on_line(line)
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

@@ -13,11 +13,13 @@ from tandem.settings import Config, MultiTaskConfig
 from tandem.statistics import Estimate, estimate
 from tandem.workspace import Workspace
 from tandem.worth import NAMES, WORTH
+from training.balancing import balance_examples
 from training.base import Base
 from training.dataset import Dataset
 from training.forgetting import MOST_ROWS
 from training.references import BATCH, answer_greedily
 from training.rows import Row, RowMaker, Rows, require_rows
+from training.sampling import tempered, times_each
 from training.splitting import Split
 from training.tasks import TaskRules, task_rules
 from training.watching import watch
@@ -42,9 +44,11 @@ class TaskRows:
     dataset: Dataset
     rules: TaskRules
     train: list[Row]
-    """Each once."""
+    """Each once, those of rare kinds more often where `training.balance` asks for it."""
     validation: list[Row]
     test: list[Row]
+    balanced: str = ""
+    """What was repeated, for people."""
     rows: int = 0
     """Training rows of an epoch, repetitions among them."""
 
@@ -96,7 +100,10 @@ def task_rows(
     for what, rows in made.items():
         left_out(f"{name}'s {what}", rows)
     train, validation = (require_rows(made[what], what, name) for what in ("training", "validation"))
-    return TaskRows(dataset, task_rules(config.domain(name)), train, validation, made["test"].rows)
+    balanced = balance_examples(part.train, config.training.balance, config.training.seed)
+    return TaskRows(
+        dataset, task_rules(config.domain(name)), balanced.repeat(train), validation, made["test"].rows, balanced.line
+    )
 
 
 def in_shares(tasks: Mapping[str, TaskRows], settings: MultiTaskConfig) -> dict[str, TaskRows]:
@@ -106,19 +113,20 @@ def in_shares(tasks: Mapping[str, TaskRows], settings: MultiTaskConfig) -> dict[
 
 
 def row_counts(sizes: Mapping[str, int], weights: Mapping[str, float] | None, temperature: float) -> dict[str, int]:
-    """How many rows of an epoch each task has: in proportion to its weight, or else to size ** (1 / temperature).
+    """How many rows of an epoch each task has: in proportion to its weight, or else by `training.sampling.tempered`.
 
     The task that is the least repeated has each of its rows once, so that none of any task is left out.
     """
-    shares = {name: (weights[name] if weights else size ** (1 / temperature)) for name, size in sizes.items()}
-    scale = max(size / shares[name] for name, size in sizes.items())
-    return {name: max(size, round(scale * shares[name])) for name, size in sizes.items()}
+    if weights is None:
+        return {name: round(rows) for name, rows in tempered(sizes, temperature).items()}
+    scale = max(size / weights[name] for name, size in sizes.items())
+    return {name: max(size, round(scale * weights[name])) for name, size in sizes.items()}
 
 
 def repeated(rows: Sequence[Row], count: int, seed: int) -> list[Row]:
-    """`count` rows: all of them as often as they go into it, and for the rest some, drawn by the seed."""
-    whole, rest = divmod(count, len(rows))
-    return [*list(rows) * whole, *random.Random(seed).sample(list(rows), rest)]
+    """`count` rows: all of them as often as they go into it, and some, drawn by the seed, once more."""
+    times = times_each(len(rows), count, seed)
+    return [row for row, number in zip(rows, times, strict=True) for _ in range(number)]
 
 
 def watched_tasks(tasks: Mapping[str, TaskRows]) -> dict[str, list[Row]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tandem.errors import UserError
-from tandem.settings import TrainingConfig
+from tandem.training_settings import TrainingConfig
 from training.rows import Row
 
 FLOAT_BYTES: Final = 4

@@ -1,5 +1,6 @@
 """Examples in, a prepared dataset out."""
 
+import gc
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -11,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tandem.adapters import file_digest
 from tandem.errors import ConfigError, NotFound, UserError
-from tandem.settings import CleaningConfig, Config, DomainConfig
+from tandem.settings import Config, DomainConfig
+from tandem.training_settings import CleaningConfig
 from tandem.workspace import Workspace
 from training.anonymising import account, account_lines, at_odds, without_personal_data
-from training.checks import stale
+from training.checks import TextOf, stale
 from training.choosing import choose, discipline, nothing_left, private_leaving
 from training.cleaning import Tidied, tidy
 from training.dataset import Dataset, publish_dataset
@@ -39,9 +41,15 @@ def prepare(config: Config, workspace: Workspace, domain: str) -> Dataset:
 
     Raises ConfigError where no examples are configured, and UserError for what is wrong with them, by file and line.
     """
+    rules = task_rules(config.domain(domain))
+    with indexed_documents(config, workspace, domain) as indexed, _collector_at_rest():
+        return _prepare(config, workspace, domain, rules, indexed)
+
+
+def _prepare(config: Config, workspace: Workspace, domain: str, rules: TaskRules, indexed: "Indexed | None") -> Dataset:
     settings = config.domain(domain)
-    rules = task_rules(settings)
-    source, read, drafted = gather(config, workspace, domain, rules)
+    text_of = indexed.text_of if indexed else None
+    source, read, drafted = gather(config, workspace, domain, rules, text_of)
     tidied = tidy([rules.written(example) for example in read.examples], config.training.cleaning)
     questions = read_questions(settings.questions) if settings.questions else None
     private, questions = without_personal_data(tidied.examples, questions, config.training.anonymise)
@@ -57,13 +65,11 @@ def prepare(config: Config, workspace: Workspace, domain: str) -> Dataset:
         report["synthetic"] = synthetic
     if settings.task != "answers":
         report["task"] = task_account(rules, parts)
-    with indexed_documents(config, workspace, domain) as indexed:
-        text_of = indexed.text_of if indexed else None
-        report["stale"] = None if text_of is None else [asdict(item) for item in stale(kept, text_of)]
-        if private:
-            odds = None if text_of is None else at_odds(private, kept, text_of)
-            report["anonymised"] = account(private, odds)
-        report |= discipline(kept, left, chosen, config, domain, indexed.ids() if indexed else None)
+    report["stale"] = None if text_of is None else [asdict(item) for item in stale(kept, text_of)]
+    if private:
+        odds = None if text_of is None else at_odds(private, kept, text_of)
+        report["anonymised"] = account(private, odds)
+    report |= discipline(kept, left, chosen, config, domain, indexed.ids() if indexed else None)
     return publish_dataset(
         workspace,
         domain,
@@ -76,8 +82,20 @@ def prepare(config: Config, workspace: Workspace, domain: str) -> Dataset:
     )
 
 
+@contextmanager
+def _collector_at_rest() -> Iterator[None]:
+    """Examples form no cycles, and the collector would go through all that there are so far again and again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
 def gather(
-    config: Config, workspace: Workspace, domain: str, rules: TaskRules
+    config: Config, workspace: Workspace, domain: str, rules: TaskRules, text_of: TextOf | None
 ) -> tuple[Path | str, Read, AcceptedDrafts]:
     """Where the examples come from, all of them as they were read, and the accepted drafts that are among them.
 
@@ -87,12 +105,7 @@ def gather(
     settings = config.domain(domain)
     drafted = AcceptedDrafts()
     if config.training.drafts and settings.task == "answers":
-        drafts = read_drafts(workspace, domain)
-        if any(draft.state == "accepted" for draft in drafts):
-            with indexed_documents(config, workspace, domain) as indexed:
-                drafted = accepted_drafts(drafts, indexed.text_of if indexed else None)
-        else:
-            drafted = accepted_drafts(drafts, None)
+        drafted = accepted_drafts(read_drafts(workspace, domain), text_of)
     if settings.examples is None and drafted.accepted:
         return DRAFTS_ALONE, Read([], QUESTION, 0).with_further(drafted.examples, drafted.accepted), drafted
     source = examples_source(settings, config, domain)
@@ -118,9 +131,9 @@ def examples_source(settings: DomainConfig, config: Config, domain: str) -> Path
 
 @dataclass(frozen=True)
 class Indexed:
-    """The indexed documents: the text of one by its id, None for one that is not there; and all ids."""
+    """The indexed documents: their texts, and all ids."""
 
-    text_of: Callable[[str], str | None]
+    text_of: TextOf
     ids: Callable[[], list[str]]
 
 

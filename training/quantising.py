@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from tandem.errors import ConfigError
-from tandem.settings import TrainingConfig
+from tandem.training_settings import TrainingConfig
 from training.base import Base
 
 

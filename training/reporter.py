@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from tandem.errors import UserError
-from tandem.settings import TrainingConfig
+from tandem.training_settings import TrainingConfig
 from training.metrics import RunLog
 from training.overfitting import overfit_alarm
 from training.processes import agreed
@@ -49,7 +49,8 @@ def make_reporter(
             del args
             line = log.end_step(state.global_step, state.epoch or 0.0)
             ends_epoch = log.steps_of_epoch and state.global_step % log.steps_of_epoch == 0
-            progress(show_line(line, bool(ends_epoch)), state.global_step, state.max_steps)
+            epoch = int(line["epoch"]) + (0 if ends_epoch else 1)
+            progress(f"epoch {epoch}", state.global_step, state.max_steps)
             self.seconds.append(line["seconds"])
             _tell_time(self.seconds, state.max_steps - state.global_step, say)
             # The end of an epoch is saved anyway, after its evaluation.
@@ -101,15 +102,6 @@ def _new_alarm(history: History, step: int, decisive: str) -> str | None:
     """The overfit alarm, where it is due at this evaluation and was not at the one before."""
     earlier = [entry for entry in history if entry["step"] < step]
     return None if overfit_alarm(earlier, decisive) else overfit_alarm(history, decisive)
-
-
-def show_line(line: Mapping[str, Any], ends_epoch: bool = False) -> str:
-    """A step for the line in the terminal: `epoch 2  loss 1.2345  rate 9.1e-04  5,310 tokens/s  1.2 GiB`."""
-    epoch = int(line["epoch"]) + (0 if ends_epoch else 1)
-    return (
-        f"epoch {epoch}  loss {line['loss']:.4f}  rate {line['learning_rate']:.1e}  "
-        f"{line['tokens_per_second']:,.0f} tokens/s  {line['memory_bytes'] / 2**30:.1f} GiB"
-    )
 
 
 def show_seconds(seconds: float) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from tandem.errors import ConfigError
 from tandem.prompt import ABSTENTION, Message, Passage, build_messages, passage_title
 from tandem.settings import Config
-from training.checks import holds
+from training.checks import holds, sentence_with
 from training.examples import Example
 from training.tokens import ChatTokens, TokenRow
 
@@ -124,7 +124,9 @@ class RowMaker:
     def _fitting(self, example: Example, reading: Reading) -> Row | None:
         """The row with as many passages as fit; the last ones go first, the right one stays."""
         while True:
-            answer = ABSTENTION if reading.right is None else f"{example.answer} [{reading.right + 1}]"
+            answer = ABSTENTION
+            if reading.right is not None:
+                answer = self._cited(example, reading.right + 1, reading.hits[reading.right].text)
             row = self._row(example, answer, reading.hits)
             dispensable = [position for position in range(len(reading.hits)) if position != reading.right]
             if row is not None or not dispensable:
@@ -135,6 +137,11 @@ class RowMaker:
                 reading.hits[:last] + reading.hits[last + 1 :],
                 reading.right - 1 if moved and reading.right is not None else reading.right,
             )
+
+    def _cited(self, example: Example, number: int, passage: str) -> str:
+        """The answer with the marker of its passage, and before it what the passage says, where that is asked for."""
+        sentence = sentence_with(passage, example.value) if self._config.training.quotes and example.value else None
+        return f"“{sentence}” [{number}] {example.answer}" if sentence else f"{example.answer} [{number}]"
 
     def _row(self, example: Example, answer: str, hits: "Sequence[Hit] | None") -> Row | None:
         """One row; None where it is longer than the context."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tandem.errors import UserError
 from tandem.files import locked
-from tandem.settings import SearchConfig, SearchRange, TrainingConfig
+from tandem.training_settings import SearchConfig, SearchRange, TrainingConfig
 from tandem.workspace import Workspace
 from training.reporter import Evaluated, Say
 

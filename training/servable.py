@@ -4,7 +4,7 @@ from typing import Any
 
 from tandem.errors import ConfigError
 from tandem.served_lora import obstacles
-from tandem.settings import TrainingConfig
+from tandem.training_settings import TrainingConfig
 from training.base import Base
 from training.preflight import linear_names
 

@@ -1,9 +1,8 @@
 """The shapes that rows may have, told by their columns, and how each becomes question and answer."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import cache
-from typing import Any, Final
+from collections.abc import Sequence
+from functools import cache, lru_cache
+from typing import Any, Final, NamedTuple
 
 QUESTION: Final = "question/answer"
 PROMPT: Final = "prompt/completion"
@@ -31,8 +30,7 @@ NOT_CLASSIFICATION: Final = (
 )
 
 
-@dataclass(frozen=True)
-class Turned:
+class Turned(NamedTuple):
     """A row as question and answer; `places` says what the user called these two, for messages."""
 
     values: dict[str, Any]
@@ -40,11 +38,12 @@ class Turned:
     system: str | None = None
 
 
-def shapes_of(keys: Iterable[str]) -> list[str]:
+@lru_cache(maxsize=1024)
+def shapes_of(keys: tuple[str, ...]) -> Sequence[str]:
     """The shapes that the columns of one row tell: none, one, or several, which is a mistake."""
     columns = set(keys)
-    found = [shape for shape, marks in MARKS.items() if marks & columns]
-    return found or ([LABELLED] if {"text", "label"} <= columns else [])
+    found = tuple(shape for shape, marks in MARKS.items() if marks & columns)
+    return found or ((LABELLED,) if {"text", "label"} <= columns else ())
 
 
 @cache

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from tandem.errors import UserError
 from tandem.json_schema import as_answer, read_schema, violations
-from tandem.settings import DomainConfig, Task, TrainingConfig
+from tandem.settings import DomainConfig, Task
+from tandem.training_settings import TrainingConfig
 from training.cleaning import tidy_text
 from training.examples import Example
 from training.splitting import Split, connected, split

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tandem.adapters import Kind
-from tandem.settings import Task, TrainingConfig
+from tandem.settings import Task
+from tandem.training_settings import TrainingConfig
 from training.cleaning import normalise
 from training.examples import Example
 from training.splitting import Split

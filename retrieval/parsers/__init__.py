@@ -1,7 +1,7 @@
 """Bytes of a file → document: one small module for each kind of file, imported when first met."""
 
-import logging
 import os
+import re
 import stat
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
@@ -9,8 +9,9 @@ from typing import Final
 
 from retrieval.documents import Document, UnreadableDocument, checked
 from retrieval.parsers.parsed import Parsed
+from retrieval.results import Failure
 
-PARSER_VERSION: Final = 1
+PARSER_VERSION: Final = 2
 """Raised when a parser's output changes, so that unchanged files are parsed again."""
 
 MAX_FILE_BYTES: Final = 50_000_000
@@ -26,7 +27,21 @@ FORMATS: Final = {
     ".xhtml": "html",
     ".pdf": "pdf",
     ".docx": "docx",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "json",
 }
+
+APART: Final = frozenset({"html", "pdf", "docx"})
+"""Formats whose parsers can be made to take too much, which is why a child process runs them, with limits."""
+
+
+EVERYBODY: Final = "*"
+
+TABLES: Final = frozenset({"csv", "tsv", "jsonl", "json"})
+"""Formats of which a file may hold several documents."""
 
 
 def read_bytes(path: Path) -> bytes:
@@ -43,30 +58,70 @@ def read_bytes(path: Path) -> bytes:
         raise UnreadableDocument(f"The file cannot be read: {reason}.", code="unreadable_file") from error
 
 
+def parse_all(data: bytes, document_id: str) -> tuple[list[Document], list[Failure]]:
+    """The documents in `data`: one, but for tables, whose rows may be documents; and the rows that cannot be read.
+
+    Raises UnreadableDocument where the whole file cannot be read.
+    """
+    kind = format_of(document_id)
+    if kind not in TABLES:
+        return [parse(data, document_id)], []
+    if not data.strip():
+        raise UnreadableDocument("The file is empty.")
+    from retrieval.parsers.tables import parse_table
+
+    return parse_table(kind, data, document_id, _title_of_name(document_id))
+
+
 def parse(data: bytes, document_id: str) -> Document:
     """The document in `data`, whose kind follows from the suffix of `document_id`.
 
-    Metadata gets `format` beside what the file itself says. Raises UnreadableDocument.
+    Metadata gets `format` beside what the file itself says, of which `allow` (a list of names) decides who may see the
+    document. Raises UnreadableDocument.
     """
     kind = format_of(document_id)
     if not data.strip():
         raise UnreadableDocument("The file is empty.")
-    parsed = _guarded(_parser(kind), data, kind)
+    parsed = _guarded(kind, data)
     if not parsed.text.strip():
         raise UnreadableDocument("The file holds no text." + (" (Scanned pages?)" if kind == "pdf" else ""))
     title = parsed.title or _title_of_name(document_id)
-    return checked(Document(document_id, title, parsed.text, {**parsed.metadata, "format": kind}))
+    metadata = {**parsed.metadata, "format": kind}
+    allow = allowed(metadata.pop("allow", None))
+    language = language_code(metadata.get("language"))
+    return checked(Document(document_id, title, parsed.text, metadata, allow=allow, language=language))
+
+
+def allowed(value: object) -> tuple[str, ...] | None:
+    """Names from a list or from text with commas; None, for everybody, where there is no such value or `*`."""
+    if value is None or value == EVERYBODY:
+        return None
+    names = value.split(",") if isinstance(value, str) else value
+    if not isinstance(names, list) or not all(isinstance(name, str) and name.strip() for name in names):
+        raise UnreadableDocument(
+            f"`allow` is {value!r}; it has to be a list of names of users and groups, or `{EVERYBODY}` for everybody."
+        )
+    return tuple(name.strip() for name in names)
+
+
+def language_code(value: object) -> str:
+    """The two letters of ISO 639-1 with which `value` begins, as `en-GB` does; "" for anything else."""
+    match = re.fullmatch(r"([a-z]{2})(?:[-_][a-z0-9_-]+)?", value.strip().lower()) if isinstance(value, str) else None
+    return match[1] if match else ""
 
 
 def format_of(name: str) -> str:
-    """`text`, `markdown`, `html`, `pdf` or `docx`, by suffix; raises UnreadableDocument."""
+    """One of FORMATS' values, by suffix; raises UnreadableDocument."""
     suffix = PurePosixPath(name).suffix.lower()
     if suffix not in FORMATS:
-        raise UnreadableDocument(f"Files of kind {suffix} are not read; text, Markdown, HTML, PDF and DOCX are.")
+        raise UnreadableDocument(
+            f"Files of kind {suffix} are not read; text, Markdown, HTML, PDF, DOCX, CSV and JSON are."
+        )
     return FORMATS[suffix]
 
 
-def _parser(kind: str) -> Callable[[bytes], Parsed]:
+def parser_of(kind: str) -> Callable[[bytes], Parsed]:
+    """The parser of one of FORMATS, in this process."""
     if kind == "html":
         from retrieval.parsers.html import parse_html
 
@@ -84,17 +139,13 @@ def _parser(kind: str) -> Callable[[bytes], Parsed]:
     return parse_markdown if kind == "markdown" else parse_text
 
 
-def _guarded(parser: Callable[[bytes], Parsed], data: bytes, kind: str) -> Parsed:
-    """Run one parser; whatever a library raises on a broken file is that file's failure alone."""
-    try:
-        return parser(data)
-    except UnreadableDocument:
-        raise
-    except (Exception, RecursionError) as error:
-        logging.getLogger(__name__).debug("parser of %s failed", kind, exc_info=error)
-        raise UnreadableDocument(
-            f"The file cannot be read as {kind.upper()}: it is damaged or not what it seems."
-        ) from error
+def _guarded(kind: str, data: bytes) -> Parsed:
+    """Run one parser, in a process of its own where the format is a complicated one."""
+    if kind in APART:
+        from retrieval.parsers.apart import SHARED
+
+        return SHARED.parse(data, kind)
+    return parser_of(kind)(data)
 
 
 def _title_of_name(document_id: str) -> str:

@@ -17,6 +17,9 @@ from retrieval.structure import headings, tight_lists
 # frame (which is mostly links); below it the extraction took content for frame, as on short pages.
 KEPT_SHARE: Final = 0.8
 
+_HIDDEN: Final = re.compile(
+    r"display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0(?![.\d])|opacity\s*:\s*0(?![.\d])", re.IGNORECASE
+)
 _CHARSET: Final = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([\w-]+)""", re.IGNORECASE)
 _DROPPED: Final = frozenset(
     {
@@ -40,12 +43,22 @@ def parse_html(data: bytes) -> Parsed:
     tree = _tree(clean_text(_decode(data)))
     if tree is None:
         return Parsed("")
+    _drop_hidden(tree)
     title = _title(tree)
     language = tree.get("lang")
     _simplify(tree)
     marked = tree.xpath("//main") or tree.xpath("//article")
     text = _plain(marked[0]) if len(marked) == 1 else _content(tree)
     return Parsed(clean_text(text), title, {"language": language} if language else {})
+
+
+def _drop_hidden(tree: Any) -> None:
+    """Take out what a reader of the page does not see, such as words put there for machines alone."""
+    for element in tree.xpath("//body//*[@hidden or @style]"):
+        if element.getparent() is not None and (
+            element.get("hidden") is not None or _HIDDEN.search(element.get("style"))
+        ):
+            element.drop_tree()
 
 
 def _content(tree: Any) -> str:

@@ -10,6 +10,7 @@ from retrieval.parsers.parsed import Parsed
 from retrieval.structure import front_heading
 
 _FRONT_MATTER: Final = re.compile(r"---[ \t]*\n(.*?\n)(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
+_ALLOW: Final = re.compile(r"^\s*[\"']?allow\b", re.IGNORECASE | re.MULTILINE)
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 
 
@@ -57,16 +58,23 @@ def _first_line(text: str) -> str | None:
 
 
 def _split_front_matter(text: str) -> tuple[str, dict[str, Any]]:
-    """Text without its front matter, and the front matter's plain values."""
+    """Text without its front matter, and the front matter's plain values.
+
+    Raises UnreadableDocument where it says who may see the document in a way that cannot be read.
+    """
     match = _FRONT_MATTER.match(text)
     if match is None:
         return text, {}
     try:
         values = yaml.safe_load(match[1])
     except yaml.YAMLError:
-        return text, {}
+        values = None
     if not isinstance(values, dict):
+        if _ALLOW.search(match[1]):
+            raise UnreadableDocument("The front matter has `allow` and is no YAML: who may see this is not known.")
         return text, {}
+    if "allow" in values and values["allow"] is None:
+        raise UnreadableDocument("`allow` is empty: name users and groups, or write [] for nobody.")
     return text[match.end() :], {str(key): _plain(value) for key, value in values.items() if value is not None}
 
 

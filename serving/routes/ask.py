@@ -7,7 +7,7 @@ from fastapi.responses import Response
 
 from serving.answers import Asked, ask_body
 from serving.flow import answer, final_answer
-from serving.routes.common import JsonResponse, ServicesNow, get_identity, unless_gone
+from serving.routes.common import JsonResponse, ServicesNow, get_identity, principals_of, unless_gone
 from serving.schemas import AskRequest
 from serving.targets import make_target
 from tandem.errors import UserError
@@ -28,6 +28,7 @@ async def ask(request: Request, body: AskRequest, services: ServicesNow) -> Resp
         owner=body.user or get_identity(request).owner,
         k=body.k,
         filter=body.filter,
+        principals=principals_of(request, services, body.user),
     )
     async with aclosing(answer(services, asked)) as events:
         return JsonResponse(ask_body(await unless_gone(request, final_answer(events))))

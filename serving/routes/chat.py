@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Final
 
 from fastapi import APIRouter, Request
@@ -13,7 +14,7 @@ from serving.auth import Identity
 from serving.engine import Json
 from serving.flow import answer, final_answer
 from serving.problems import error_body, our_mistake
-from serving.routes.common import EventStream, JsonResponse, ServicesNow, get_identity, unless_gone
+from serving.routes.common import EventStream, JsonResponse, ServicesNow, get_identity, principals_of, unless_gone
 from serving.schemas import ChatRequest
 from serving.sse import DONE, write_event
 from serving.targets import Target, parse_model
@@ -39,7 +40,10 @@ ENGINE_FIELDS: Final = (
 @router.post("/v1/chat/completions")
 async def chat(request: Request, body: ChatRequest, services: ServicesNow) -> Response:
     """Answer a conversation. The field `tandem` has the citations and versions, in the last chunk of a stream."""
-    asked = read_chat(body, parse_model(body.model, services.config), request.state.request_id, get_identity(request))
+    asked = replace(
+        read_chat(body, parse_model(body.model, services.config), request.state.request_id, get_identity(request)),
+        principals=principals_of(request, services, body.user),
+    )
     events = answer(services, asked)
     first = await unless_gone(request, anext(events))
     if body.stream:

@@ -33,6 +33,11 @@ def get_identity(request: Request) -> Identity:
     return identity
 
 
+def principals_of(request: Request, services: Services, user: str | None = None) -> frozenset[str] | None:
+    """The names under which the request sees documents (None: all), narrowed to `user`; raises Forbidden."""
+    return services.keys.principals(get_identity(request), user)
+
+
 def require_admin(request: Request) -> None:
     """Dependency of routes that change something."""
     check_admin(get_identity(request))

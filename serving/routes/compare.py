@@ -11,7 +11,7 @@ from serving.compare import Event, comparable, compare
 from serving.engine import Json
 from serving.flow import Services
 from serving.problems import error_body
-from serving.routes.common import EventStream, JsonResponse, ServicesNow, get_identity, unless_gone
+from serving.routes.common import EventStream, JsonResponse, ServicesNow, get_identity, principals_of, unless_gone
 from serving.schemas import CompareRequest
 from serving.sse import DONE, write_event
 from serving.targets import Target, check_domain, make_target
@@ -34,6 +34,7 @@ async def compare_variants(request: Request, body: CompareRequest, services: Ser
         owner=body.user or get_identity(request).owner,
         k=body.k,
         filter=body.filter,
+        principals=principals_of(request, services, body.user),
         stream=body.stream,
     )
     events = compare(services, asked, targets)

@@ -3,20 +3,21 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import Response
+from fastapi.responses import HTMLResponse, Response
 from pydantic import ValidationError
 from starlette.datastructures import UploadFile
 
 from serving.engine import Json
+from serving.highlight import MAX_CONTEXT, PAGE_HEADERS, excerpt, page_of
 from serving.indexes import Indexes
-from serving.routes.common import JsonResponse, ServicesNow, require_admin
+from serving.routes.common import JsonResponse, ServicesNow, principals_of, require_admin
 from serving.schemas import DocumentsRequest, SearchRequest
 from serving.targets import check_domain
-from tandem.errors import Conflict, UserError
+from tandem.errors import UserError
 
 if TYPE_CHECKING:
     from retrieval.documents import Document
@@ -46,21 +47,45 @@ TWO_BODIES: Final[Json] = {
 @router.get("/documents")
 async def list_documents(
     domain: str,
+    request: Request,
     services: ServicesNow,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     after: Annotated[str | None, Query()] = None,
+    user: Annotated[str | None, Query()] = None,
 ) -> Response:
-    """Documents by id, `limit` at a time; `after` continues behind that id."""
-    everything = await services.indexes.documents(domain)
+    """Documents that one may see by id, `limit` at a time; `after` continues behind that id."""
+    everything = await services.indexes.documents(domain, principals=principals_of(request, services, user))
     rest = [document for document in everything if after is None or document.id > after]
     page = [asdict(document) for document in rest[:limit]]
     return JsonResponse({"documents": page, "total": len(everything), "has_more": len(rest) > limit})
 
 
 @router.get("/documents/{name:path}")
-async def show_document(domain: str, name: str, services: ServicesNow) -> Response:
-    """One document with its text, in which the offsets of citations count."""
-    return JsonResponse(asdict(await services.indexes.document(domain, name)))
+async def get_document(
+    domain: str,
+    name: str,
+    request: Request,
+    services: ServicesNow,
+    start: Annotated[int | None, Query(ge=0)] = None,
+    end: Annotated[int | None, Query(ge=1)] = None,
+    context: Annotated[int, Query(ge=0, le=MAX_CONTEXT)] = 500,
+    format: Annotated[Literal["json", "html"], Query()] = "json",
+    user: Annotated[str | None, Query()] = None,
+) -> Response:
+    """One document with its text, in which the offsets of citations count.
+
+    With `start` and `end`, such as a citation's, that span with up to `context` characters around it; as a page with
+    the span marked where `format` is `html`.
+    """
+    principals = principals_of(request, services, user)
+    document = await services.indexes.document(domain, name, principals=principals)
+    if start is None and end is None and format == "json":
+        body = asdict(document)
+        if principals is not None:  # who else may see it is the operator's to know
+            del body["allow"]
+        return JsonResponse(body)
+    shown = excerpt(document, start, end, context)
+    return HTMLResponse(page_of(shown), headers=PAGE_HEADERS) if format == "html" else JsonResponse(asdict(shown))
 
 
 @router.post("/documents", dependencies=[Depends(require_admin)], openapi_extra=TWO_BODIES)
@@ -88,17 +113,20 @@ async def delete_document(domain: str, name: str, services: ServicesNow) -> Resp
 
 
 @router.post("/search")
-async def search(domain: str, body: SearchRequest, services: ServicesNow) -> Response:
+async def search(domain: str, body: SearchRequest, request: Request, services: ServicesNow) -> Response:
     """Passages, best first."""
-    result = await services.indexes.search(domain, body.query, body.k, body.filter)
-    if body.snapshot is not None and body.snapshot != result.snapshot:
-        raise Conflict(
-            f"The index is at snapshot {result.snapshot}, not {body.snapshot}; search without `snapshot`, or again.",
-            code="stale_snapshot",
-            snapshot=result.snapshot,
-        )
-    hits = [asdict(hit) for hit in result.hits]
-    return JsonResponse({"snapshot": result.snapshot, "hits": hits, "timings_ms": result.timings_ms})
+    from retrieval.requests import Options
+
+    result = await services.indexes.search(
+        domain,
+        body.query,
+        body.k,
+        body.filter,
+        principals=principals_of(request, services, body.user),
+        snapshot=body.snapshot,
+        options=Options(body.min_similarity, body.collapse, body.neighbours, body.language),
+    )
+    return JsonResponse(asdict(result))
 
 
 async def _read_json(request: Request) -> "list[Document]":
@@ -114,7 +142,17 @@ async def _read_json(request: Request) -> "list[Document]":
         body = DocumentsRequest.model_validate_json(await request.body())
     except ValidationError as error:
         raise RequestValidationError(error.errors()) from error
-    return [Document(one.id, one.title or one.id, one.text, one.metadata) for one in body.documents]
+    return [
+        Document(
+            one.id,
+            one.title or one.id,
+            one.text,
+            one.metadata,
+            allow=None if one.allow is None else tuple(one.allow),
+            language=one.language,
+        )
+        for one in body.documents
+    ]
 
 
 async def _read_files(request: Request, indexes: Indexes) -> "tuple[list[Document], list[Failure]]":
@@ -130,7 +168,9 @@ async def _read_files(request: Request, indexes: Indexes) -> "tuple[list[Documen
         for file in files:
             name = file.filename or "unnamed"
             try:
-                documents.append(await indexes.parse(name, await file.read()))
+                found, failed = await indexes.parse(name, await file.read())
+                documents += found
+                unread += failed
             except UnreadableDocument as error:
                 unread.append(Failure(name, error.message))
     return documents, unread
@@ -144,4 +184,5 @@ def _commit_body(commit: "Commit", failed: "Sequence[Failure]") -> Json:
         "unchanged": commit.unchanged,
         "failed": [asdict(failure) for failure in failed],
         "passages": commit.passages,
+        "warnings": commit.warnings,
     }

@@ -12,10 +12,13 @@ from tandem.commands.options import (
     DEFAULT_CONFIG,
     DEFAULT_HOME,
     DEFAULT_URL,
+    AdminKeyOption,
     ConfigOption,
     DomainArgument,
     HomeOption,
     JsonOption,
+    ServedDomainArgument,
+    UrlOption,
     open_project,
 )
 from tandem.commands.output import print_json
@@ -36,10 +39,6 @@ SWAP_SECONDS = 600.0
 
 VersionArgument = Annotated[str, typer.Argument(metavar="VERSION", help="12 characters, as `list` shows them.")]
 VariantOption = Annotated[str, typer.Option("--variant", help="What it answers for: finetuned or hybrid.")]
-UrlOption = Annotated[str, typer.Option("--url", envvar="TANDEM_URL", help="The server.")]
-KeyOption = Annotated[
-    str | None, typer.Option("--api-key", envvar="TANDEM_ADMIN_KEY", show_envvar=True, help="The administrator's key.")
-]
 ExpectedOption = Annotated[
     str | None, typer.Option("--expected", metavar="VERSION", help="Refuse when another version is live.")
 ]
@@ -95,13 +94,13 @@ def show(
 
 @app.command()
 def swap(
-    domain: Annotated[str, typer.Argument(metavar="DOMAIN", help="A domain that the server knows.")],
+    domain: ServedDomainArgument,
     version: VersionArgument,
     variant: VariantOption = "hybrid",
     expected: ExpectedOption = None,
     force: Annotated[bool, typer.Option("--force", help="Skip the comparison with training.")] = False,
     url: UrlOption = DEFAULT_URL,
-    api_key: KeyOption = None,
+    api_key: AdminKeyOption = None,
     json: JsonOption = False,
 ) -> None:
     """Let a version answer for a variant of a running server; when a check fails, the live one stays."""
@@ -111,11 +110,11 @@ def swap(
 
 @app.command()
 def rollback(
-    domain: Annotated[str, typer.Argument(metavar="DOMAIN", help="A domain that the server knows.")],
+    domain: ServedDomainArgument,
     variant: VariantOption = "hybrid",
     expected: ExpectedOption = None,
     url: UrlOption = DEFAULT_URL,
-    api_key: KeyOption = None,
+    api_key: AdminKeyOption = None,
     json: JsonOption = False,
 ) -> None:
     """Let the version before the last swap answer again."""

@@ -6,25 +6,31 @@ from typing import Annotated, Any
 import typer
 
 from tandem.client import post
-from tandem.commands.options import DEFAULT_URL, JsonOption
+from tandem.commands.options import (
+    DEFAULT_URL,
+    JsonOption,
+    PassagesOption,
+    ServedDomainArgument,
+    TimeoutOption,
+    UrlOption,
+    UserKeyOption,
+)
 from tandem.commands.output import print_json
 from tandem.errors import UserError
 from tandem.variants import VARIANTS
 
 
 def ask(
-    domain: Annotated[str, typer.Argument(metavar="DOMAIN", help="A domain that the server knows.")],
+    domain: ServedDomainArgument,
     question: Annotated[str, typer.Argument(metavar="QUESTION")],
     variant: Annotated[str, typer.Option("--variant", help=f"Way of answering: {', '.join(VARIANTS)}.")] = "rag",
     version: Annotated[
         str | None, typer.Option("--version", help="Version of the adapter, instead of the live one.")
     ] = None,
-    k: Annotated[int | None, typer.Option("-k", "--k", min=1, help="How many passages the model reads.")] = None,
-    url: Annotated[str, typer.Option("--url", envvar="TANDEM_URL", help="The server.")] = DEFAULT_URL,
-    api_key: Annotated[
-        str | None, typer.Option("--api-key", envvar="TANDEM_API_KEY", show_envvar=True, help="The user's key.")
-    ] = None,
-    timeout: Annotated[float, typer.Option("--timeout", min=1, help="Seconds to wait for the answer.")] = 120,
+    k: PassagesOption = None,
+    url: UrlOption = DEFAULT_URL,
+    api_key: UserKeyOption = None,
+    timeout: TimeoutOption = 120,
     config: Annotated[
         Path | None,
         typer.Option("--config", "-c", metavar="FILE", help="Check DOMAIN against this configuration first."),

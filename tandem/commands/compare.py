@@ -6,12 +6,20 @@ import typer
 
 from tandem.client import post
 from tandem.commands.ask import answer_text
-from tandem.commands.options import DEFAULT_URL, JsonOption
+from tandem.commands.options import (
+    DEFAULT_URL,
+    JsonOption,
+    PassagesOption,
+    ServedDomainArgument,
+    TimeoutOption,
+    UrlOption,
+    UserKeyOption,
+)
 from tandem.commands.output import print_json
 
 
 def compare(
-    domain: Annotated[str, typer.Argument(metavar="DOMAIN", help="A domain that the server knows.")],
+    domain: ServedDomainArgument,
     question: Annotated[str, typer.Argument(metavar="QUESTION")],
     variants: Annotated[
         str | None,
@@ -19,12 +27,10 @@ def compare(
             "--variants", metavar="A,B,...", help="Such as base,rag,hybrid@VERSION; all that answer if not given."
         ),
     ] = None,
-    k: Annotated[int | None, typer.Option("-k", "--k", min=1, help="How many passages the model reads.")] = None,
-    url: Annotated[str, typer.Option("--url", envvar="TANDEM_URL", help="The server.")] = DEFAULT_URL,
-    api_key: Annotated[
-        str | None, typer.Option("--api-key", envvar="TANDEM_API_KEY", show_envvar=True, help="The user's key.")
-    ] = None,
-    timeout: Annotated[float, typer.Option("--timeout", min=1, help="Seconds to wait for the answers.")] = 120,
+    k: PassagesOption = None,
+    url: UrlOption = DEFAULT_URL,
+    api_key: UserKeyOption = None,
+    timeout: TimeoutOption = 120,
     json: JsonOption = False,
 ) -> None:
     """Ask the variants of a running server the same question at once; prints their answers side by side."""

@@ -20,6 +20,9 @@ from tandem.commands.options import (
     DomainArgument,
     HomeOption,
     JsonOption,
+    TimeoutOption,
+    UrlOption,
+    UserKeyOption,
     open_project,
 )
 from tandem.commands.output import print_json, progress_bar
@@ -28,8 +31,8 @@ from tandem.workspace import Workspace
 
 if TYPE_CHECKING:
     from tandem.settings import Config
+    from training.checks import TextOf
     from training.drafts.drafting import Account
-    from training.drafts.review import TextOf
     from training.drafts.store import Draft
 
 app = typer.Typer(
@@ -59,14 +62,12 @@ def draft(
         str | None, typer.Option("--licence", help="Of documents whose metadata name no `licence`.")
     ] = None,
     basis: Annotated[str | None, typer.Option("--basis", help="Why they may be trained on, likewise.")] = None,
-    url: Annotated[str, typer.Option("--url", envvar="TANDEM_URL", help="The server, for --by model.")] = DEFAULT_URL,
-    api_key: Annotated[
-        str | None, typer.Option("--api-key", envvar="TANDEM_API_KEY", show_envvar=True, help="The user's key.")
-    ] = None,
+    url: UrlOption = DEFAULT_URL,
+    api_key: UserKeyOption = None,
     model: Annotated[
         str | None, typer.Option("--model", help="What that server calls the model; DOMAIN/base by default.")
     ] = None,
-    timeout: Annotated[float, typer.Option("--timeout", min=1, help="Seconds to wait for one answer.")] = 120,
+    timeout: TimeoutOption = 120,
     config: ConfigOption = DEFAULT_CONFIG,
     home: HomeOption = DEFAULT_HOME,
     json: JsonOption = False,

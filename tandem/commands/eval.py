@@ -15,6 +15,9 @@ from tandem.commands.options import (
     DomainArgument,
     HomeOption,
     JsonOption,
+    TimeoutOption,
+    UrlOption,
+    UserKeyOption,
     open_project,
 )
 from tandem.commands.output import print_json, progress_bar
@@ -52,11 +55,9 @@ def evaluate(
             help="Go on with the run in this folder; its own variants, split, limit and concurrency hold.",
         ),
     ] = None,
-    url: Annotated[str, typer.Option("--url", envvar="TANDEM_URL", help="The server.")] = DEFAULT_URL,
-    api_key: Annotated[
-        str | None, typer.Option("--api-key", envvar="TANDEM_API_KEY", show_envvar=True, help="The user's key.")
-    ] = None,
-    timeout: Annotated[float, typer.Option("--timeout", min=1, help="Seconds to wait for one answer.")] = 120,
+    url: UrlOption = DEFAULT_URL,
+    api_key: UserKeyOption = None,
+    timeout: TimeoutOption = 120,
     config: ConfigOption = DEFAULT_CONFIG,
     home: HomeOption = DEFAULT_HOME,
     json: JsonOption = False,

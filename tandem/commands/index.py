@@ -1,12 +1,12 @@
 """`tandem index`: documents in, a searchable index out."""
 
-import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tandem.commands.index_print import print_commit
 from tandem.commands.options import (
     DEFAULT_CONFIG,
     DEFAULT_HOME,
@@ -17,7 +17,11 @@ from tandem.commands.options import (
     open_project,
 )
 from tandem.commands.output import print_json, progress_bar
-from tandem.errors import ConfigError
+from tandem.errors import ConfigError, UserError
+
+if TYPE_CHECKING:
+    from tandem.settings import Config
+    from tandem.workspace import Workspace
 
 
 def _path(text: str) -> Path:
@@ -39,12 +43,20 @@ def index(
         bool,
         typer.Option("--replace", help="Remove every document that is not among these, those added over HTTP too."),
     ] = False,
+    reembed: Annotated[
+        bool,
+        typer.Option("--reembed", help="Build the index for another `embedder` beside the present one, and switch."),
+    ] = False,
     config: ConfigOption = DEFAULT_CONFIG,
     home: HomeOption = DEFAULT_HOME,
     json: JsonOption = False,
 ) -> int:
     """Bring a domain's index up to date with its documents; only what changed is touched."""
     settings, workspace = open_project(config, home)
+    if reembed:
+        if paths or replace:
+            raise UserError("--reembed takes the documents that the index has: name no paths, and no --replace.")
+        return _reembed(domain, settings, workspace, json)
     sources = paths or settings.domain(domain).documents
     if not sources:
         raise ConfigError(f"The domain {domain} has no `documents` in {settings.path}; add them, or name paths.")
@@ -58,14 +70,25 @@ def index(
     ):
         commit = opened.sync([path.absolute() for path in sources], progress=progress, replace=replace)
         ids = {document.id for document in opened.documents()}
+    return print_commit(domain, commit, json, ids)
+
+
+def _reembed(domain: str, settings: "Config", workspace: "Workspace", json: bool) -> int:
+    settings.domain(domain)
+    from retrieval.embedder import load_embedder
+    from retrieval.index import Index
+    from retrieval.reembed import reembed
+
+    folder, embedder = workspace.index_folder(domain), load_embedder(settings.embedder)
+    with progress_bar(f"Embedding {domain}", quiet=json) as progress:
+        done = reembed(folder, embedder, settings.retrieval, progress)
+    # Makes and saves what is searched, so that the next opening is quick.
+    Index.open(folder, embedder, settings.retrieval).close()
     if json:
-        print_json({"domain": domain, "documents": len(ids), **asdict(commit)})
+        print_json({"domain": domain, **asdict(done)})
+    elif done.changed:
+        print(f"{domain}: {done.documents} documents were embedded by {done.embedder} instead of {done.previous}")
+        print("  start a running `tandem serve` anew, so that it uses this index")
     else:
-        others = ids.difference(commit.added, commit.replaced, commit.unchanged, (one.id for one in commit.failed))
-        changes = [f"{len(getattr(commit, kind))} {kind}" for kind in ("added", "replaced", "removed", "unchanged")]
-        print(f"{domain}: snapshot {commit.snapshot}, {len(ids)} documents ({', '.join(changes)})")
-        if others:
-            print(f"  {len(others)} of them came from elsewhere (`--replace` removes such)")
-        for failure in commit.failed:
-            print(f"not indexed: {failure.id}: {failure.reason}", file=sys.stderr)
-    return 2 if commit.failed else 0
+        print(f"{domain}: the index was made with {done.embedder} already")
+    return 0

@@ -22,6 +22,16 @@ HomeOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")]
 DomainArgument = Annotated[str, typer.Argument(metavar="DOMAIN", help="A domain of the configuration.")]
+ServedDomainArgument = Annotated[str, typer.Argument(metavar="DOMAIN", help="A domain that the server knows.")]
+UrlOption = Annotated[str, typer.Option("--url", envvar="TANDEM_URL", help="The server.")]
+UserKeyOption = Annotated[
+    str | None, typer.Option("--api-key", envvar="TANDEM_API_KEY", show_envvar=True, help="The user's key.")
+]
+AdminKeyOption = Annotated[
+    str | None, typer.Option("--api-key", envvar="TANDEM_ADMIN_KEY", show_envvar=True, help="The administrator's key.")
+]
+TimeoutOption = Annotated[float, typer.Option("--timeout", min=1, help="Seconds to wait for an answer.")]
+PassagesOption = Annotated[int | None, typer.Option("-k", "--k", min=1, help="How many passages the model reads.")]
 
 
 def open_project(config_path: Path, home: Path) -> tuple["Config", Workspace]:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from tandem.commands.live_table import live_table
 from tandem.commands.options import (
     DEFAULT_CONFIG,
     DEFAULT_HOME,
@@ -14,7 +15,7 @@ from tandem.commands.options import (
     JsonOption,
     open_project,
 )
-from tandem.commands.output import print_json, progress_bar
+from tandem.commands.output import print_json
 
 
 def train(
@@ -58,7 +59,7 @@ def train(
     quiet = json or not is_first()
     if not quiet:
         print(f"{domain}: a {kind} adapter", flush=True)
-    with progress_bar(f"Training {domain}", quiet=quiet) as progress:
+    with live_table(f"Training {domain}", quiet) as (progress, on_line):
         adapter = train_adapter(
             settings,
             workspace,
@@ -70,6 +71,7 @@ def train(
             resume=resume,
             parent_version=parent,
             search_first=search,
+            on_line=on_line,
         )
     if adapter is None:
         return

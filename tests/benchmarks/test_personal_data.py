@@ -1,7 +1,7 @@
 """How the benchmark of personal data counts: what stays is not found, what was not marked is not right."""
 
 from benchmarks.personal_data import Sentence, Unused, count, share, show, to_json
-from tandem.settings import AnonymiseConfig
+from tandem.training_settings import AnonymiseConfig
 from training.anonymising import Anonymiser
 
 MAIL, CARD = "anna@firma.at", "4111 1111 1111 1111"

@@ -2,16 +2,15 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from tests.http_server import Asked, Reply, http_server
+
 Json = dict[str, Any]
-Reply = tuple[int, Json | bytes, Mapping[str, str]]
-"""Status, body, headers."""
 
 CLOSED, READING = "aaaaaaaaaaaa", "bbbbbbbbbbbb"
 
@@ -63,50 +62,22 @@ def gateway(answer: Callable[[Json], Reply], adapters: Json | Reply | None = Non
     listening, lock, in_flight = Listening(), threading.Lock(), [0]
     told = adapters if isinstance(adapters, tuple) else (200, adapters or pointing(CLOSED, READING), {})
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            with lock:
-                listening.seen.append(body)
-                in_flight[0] += 1
-                listening.most_in_flight = max(listening.most_in_flight, in_flight[0])
-            try:
-                reply = answer({**body, "key": self.headers["Authorization"]})
-            finally:
-                with lock:
-                    in_flight[0] -= 1
-            self.reply(reply)
-
-        def do_GET(self) -> None:
-            self.reply(told)
-
-        def reply(self, reply: Reply) -> None:
-            status, body, headers = reply
-            data = body if isinstance(body, bytes) else json.dumps(body).encode()
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name.replace("_", "-"), value)
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            # A run that stops lets go of what is in flight.
-            with suppress(BrokenPipeError):
-                self.wfile.write(data)
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Nothing on standard error."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        listening.url = f"http://127.0.0.1:{server.server_port}"
+    def respond(asked: Asked) -> Reply:
+        if asked.method == "GET":
+            return told
+        with lock:
+            listening.seen.append(asked.body)
+            in_flight[0] += 1
+            listening.most_in_flight = max(listening.most_in_flight, in_flight[0])
         try:
-            yield listening
+            return answer({**asked.body, "key": asked.key})
         finally:
-            server.shutdown()
-            thread.join()
+            with lock:
+                in_flight[0] -= 1
+
+    with http_server(respond) as url:
+        listening.url = url
+        yield listening
 
 
 def rows(count: int = 24) -> list[Json]:

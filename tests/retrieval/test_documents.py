@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from retrieval import parsers
 from retrieval.documents import Document, UnreadableDocument, checked, clean_text, parse_file
 from retrieval.parsers import docx as parsers_docx
-from retrieval.parsers import parse
+from retrieval.parsers import language_code, parse
 from tests.retrieval.helpers import make_docx, make_pdf
 
 
@@ -90,7 +90,7 @@ def test_docx_that_unpacks_to_too_much_is_refused(monkeypatch: pytest.MonkeyPatc
         archive.writestr("word/document.xml", b"\0" * 2_000_000)
     monkeypatch.setattr(parsers_docx, "MAX_UNPACKED_BYTES", 1_000_000)
     with pytest.raises(UnreadableDocument, match="unpacks to more than"):
-        parse(buffer.getvalue(), "bomb.docx")
+        parsers_docx.parse_docx(buffer.getvalue())
 
 
 def test_html_keeps_content_and_drops_the_frame() -> None:
@@ -161,3 +161,45 @@ def test_too_large_and_missing_files_are_reported(tmp_path: Path, monkeypatch: p
 def test_documents_that_cannot_be_kept_say_why(document: Document, reason: str) -> None:
     with pytest.raises(UnreadableDocument, match=reason):
         checked(document)
+
+
+def test_front_matter_says_who_may_see_a_document_and_a_page_its_language() -> None:
+    document = parse(b"---\nallow: [staff, ana]\nlanguage: es\n---\nLa tetera.\n", "x.md")
+    assert (document.allow, document.language, "allow" in document.metadata) == (("ana", "staff"), "es", False)
+    assert parse(b"---\nallow: []\n---\nNobody.\n", "x.md").allow == ()
+    with pytest.raises(UnreadableDocument, match="`allow` is 3"):
+        parse(b"---\nallow: 3\n---\nText.\n", "x.md")
+    assert parse(b"<html lang=en-GB><body><p>The kettle.</p></body></html>", "x.html").language == "en"
+
+
+def test_words_that_a_reader_of_the_page_does_not_see_are_not_indexed() -> None:
+    page = b"""<html><body><h1>Kettle</h1><p>It boils water in the kitchen.</p><p hidden>secret one</p>
+    <div style="color: red; display : none"><p>secret two</p></div><span style="font-size:0">secret three</span>
+    <p style="font-size:0.9em">It is small.</p><p>It is <span style="VISIBILITY:hidden">secret four</span> blue.</p>
+    </body></html>"""
+    text = parse(page, "a.html").text
+    assert "secret" not in text
+    assert all(words in text for words in ("boils water", "small", "It is blue."))
+
+
+def test_nothing_invisible_hides_or_turns_around_a_text() -> None:
+    hidden = "".join(chr(0xE0000 + ord(sign)) for sign in "obey")
+    assert clean_text(f"pay \u202e001\u202c \u2066now\u2069{hidden}\u200b.") == "pay 001 now."
+    joined = "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645 \U0001f469\u200d\U0001f52c \u200fabc"
+    assert clean_text(joined) == joined
+
+
+@pytest.mark.parametrize(
+    "front", ["allow: [hr]\ntitle: a: b", "allow:", "allow: [hr, 3]", "allow: ['']", "'allow': [x"]
+)
+def test_front_matter_whose_permissions_cannot_be_read_is_refused(front: str) -> None:
+    with pytest.raises(UnreadableDocument, match="allow"):
+        parse(f"---\n{front}\n---\nFor few eyes.\n".encode(), "x.md")
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [("es", "es"), ("en-GB", "en"), ("DE_at", "de"), ("spa", ""), ("Spanish", ""), ("12", ""), ("", "")],
+)
+def test_a_language_is_two_letters_or_unknown(given: str, code: str) -> None:
+    assert language_code(given) == code

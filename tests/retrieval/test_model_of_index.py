@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -33,6 +34,7 @@ class IndexMachine(RuleBasedStateMachine):
         self.splitter = Splitter(self.embedder, DENSE)
         self.twin: dict[str, Document] = {}
         self.commits = 0
+        self.past: dict[int, dict[str, Document]] = {0: {}}
 
     @initialize()
     def open(self) -> None:
@@ -54,6 +56,8 @@ class IndexMachine(RuleBasedStateMachine):
             assert self.index.delete([name]).removed == [name]
             del self.twin[name]
             self.commits += 1
+            for documents in self.past.values():
+                documents.pop(name, None)
         else:
             try:
                 self.index.delete([name])
@@ -71,6 +75,27 @@ class IndexMachine(RuleBasedStateMachine):
         self.index.close()
         (self.folder / "vectors.faiss").unlink(missing_ok=True)
         self.open()
+
+    @rule(back=st.integers(0, 13), colour=st.none() | colours)
+    def look_back(self, back: int, colour: str | None) -> None:
+        snapshot = max(0, self.commits - back)
+        if back > DENSE.keep_snapshots and snapshot < self.commits - DENSE.keep_snapshots:
+            with pytest.raises(Conflict, match="was collected"):
+                self.index.documents(snapshot=snapshot)
+            return
+        then = self.past[snapshot]
+        assert {
+            info.id: self.index.document(info.id, snapshot=snapshot) for info in self.index.documents(snapshot=snapshot)
+        } == then
+        wanted = {
+            f"{name}#{position}": self.splitter.split(document)[position - 1].text
+            for name, document in then.items()
+            if colour is None or document.metadata["colour"] == colour
+            for position in range(1, len(self.splitter.split(document)) + 1)
+        }
+        if then:
+            hits = self.index.search("kettle", 1000, {"colour": colour} if colour else None, snapshot=snapshot).hits
+            assert {hit.passage: hit.text for hit in hits} == wanted
 
     @rule(query=bodies, colour=st.none() | colours, k=st.integers(1, 8))
     def search(self, query: str, colour: str | None, k: int) -> None:
@@ -104,6 +129,7 @@ class IndexMachine(RuleBasedStateMachine):
             assert [info.id for info in self.index.documents()] == sorted(self.twin)
             assert all(self.index.document(name) == document for name, document in self.twin.items())
             assert self.index.snapshot == self.commits
+            self.past[self.commits] = dict(self.twin)
 
     def teardown(self) -> None:
         if hasattr(self, "index"):

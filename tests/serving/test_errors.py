@@ -49,7 +49,7 @@ HELLO = [{"role": "user", "content": "Hello"}]
             None,
             "be passed on",
         ),
-        ("/v1/domains/shop/search", {"query": "x", "snapshot": 99}, 409, "stale_snapshot", "snapshot 1"),
+        ("/v1/domains/shop/search", {"query": "x", "snapshot": 99}, 404, "unknown_snapshot", "no snapshot 99"),
         ("/v1/domains/nope/search", {"query": "x"}, 404, "unknown_domain", "nope"),
         ("/v1/domains/shop/documents", {"documents": []}, 400, "invalid_request", "documents"),
         ("/v1/domains/shop/documents", {"documents": [{"id": "x"}]}, 400, "invalid_request", "documents.0.text"),

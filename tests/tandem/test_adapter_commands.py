@@ -71,9 +71,9 @@ def test_swap_sends_what_was_named_and_prints_what_answers(capsys: pytest.Captur
         "  log-probabilities of 512 reference tokens differ from training by 0.0012 on average (allowed: 0.05)",
     ]
     first, second = seen
-    assert (first["path"], first["key"]) == ("/v1/domains/shop/adapters/swap", "Bearer secret")
-    assert first["body"] == {"variant": "hybrid", "version": "b" * 12, "force": False, "expected": "a" * 12}
-    assert (second["path"], second["body"]) == ("/v1/domains/shop/adapters/rollback", {"variant": "finetuned"})
+    assert (first.path, first.key) == ("/v1/domains/shop/adapters/swap", "Bearer secret")
+    assert first.body == {"variant": "hybrid", "version": "b" * 12, "force": False, "expected": "a" * 12}
+    assert (second.path, second.body) == ("/v1/domains/shop/adapters/rollback", {"variant": "finetuned"})
 
 
 def test_a_domain_that_is_none_never_becomes_a_route(capsys: pytest.CaptureFixture[str]) -> None:
@@ -85,7 +85,7 @@ def test_compare_prints_the_answers_side_by_side(capsys: pytest.CaptureFixture[s
     error = {"variant": "finetuned", "error": {"code": "no_adapter", "message": "Train one."}}
     with server(200, json.dumps({"id": "x", "answers": [ANSWER, error]}).encode()) as (url, seen):
         assert cli.run(["compare", "shop", "When?", "--variants", "rag, finetuned", "--url", url]) == 0
-    assert seen[0]["body"] == {"domain": "shop", "question": "When?", "variants": ["rag", "finetuned"]}
+    assert seen[0].body == {"domain": "shop", "question": "When?", "variants": ["rag", "finetuned"]}
     shown = capsys.readouterr().out.splitlines()
     assert shown[:2] == ["rag:", "  It opens at 11:00 [1]."]
     assert shown[-2:] == ["finetuned:", "  not answered: Train one."]

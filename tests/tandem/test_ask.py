@@ -2,15 +2,13 @@
 
 import json
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import Any
 
 import pytest
 
 from tandem import cli
+from tests.http_server import Asked, Reply, http_server
 
 ANSWER = {
     "id": "ask-1",
@@ -26,29 +24,16 @@ ANSWER = {
 
 
 @contextmanager
-def server(status: int, body: bytes) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+def server(status: int, body: bytes) -> Iterator[tuple[str, list[Asked]]]:
     """Answers every POST with `status` and `body`; yields its address and the requests it saw."""
-    seen: list[dict[str, Any]] = []
+    seen: list[Asked] = []
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            content = self.rfile.read(int(self.headers["Content-Length"]))
-            seen.append({"path": self.path, "key": self.headers["Authorization"], "body": json.loads(content)})
-            self.send_response(status)
-            self.end_headers()
-            self.wfile.write(body)
+    def respond(asked: Asked) -> Reply:
+        seen.append(asked)
+        return status, body, {}
 
-        def log_message(self, format: str, *args: object) -> None:
-            """Nothing on standard error."""
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as listening:
-        thread = threading.Thread(target=listening.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{listening.server_port}", seen
-        finally:
-            listening.shutdown()
-            thread.join()
+    with http_server(respond) as url:
+        yield url, seen
 
 
 def ask(url: str, *options: str) -> int:
@@ -65,7 +50,7 @@ def test_an_answer_is_shown_with_its_citations_and_origin(capsys: pytest.Capture
         "  (rag, base tiny, snapshot 3, prompt ab12, 231 ms)",
     ]
     body = {"domain": "example", "question": "When?", "variant": "rag", "k": 2}
-    assert seen == [{"path": "/v1/ask", "key": "Bearer secret", "body": body}]
+    assert seen == [Asked("POST", "/v1/ask", "Bearer secret", body)]
 
 
 def test_with_json_the_answer_is_passed_on_whole(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,13 +4,13 @@ import json
 import subprocess
 import sys
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from tandem.demo import CONFIGURATION, READERS, Readers, demo_questions, run
 from tandem.errors import UserError
+from tests.http_server import Asked, Reply, http_server
 
 QUESTIONS = CONFIGURATION.with_name("questions.jsonl")
 
@@ -33,37 +33,19 @@ def test_readers_count_answers_by_version_and_failures() -> None:
     calls = threading.Lock()
     given = 0
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            nonlocal given
-            with calls:
-                given += 1
-                number = given
-            self.rfile.read(int(self.headers["Content-Length"]))
-            status, body = 200, {"versions": {"adapter": "old" if number <= READERS else "new"}}
-            if number == READERS + 1:
-                status, body = 503, {"error": {"message": "The engine is away.", "code": "engine_away"}}
-            data = json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
+    def respond(_: Asked) -> Reply:
+        nonlocal given
+        with calls:
+            given += 1
+            number = given
+        if number == READERS + 1:
+            return 503, {"error": {"message": "The engine is away.", "code": "engine_away"}}, {}
+        return 200, {"versions": {"adapter": "old" if number <= READERS else "new"}}, {}
 
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    serving = threading.Thread(target=server.serve_forever)
-    serving.start()
-    try:
-        readers = Readers(f"http://127.0.0.1:{server.server_port}", ["How long?", "How much?"])
+    with http_server(respond) as url:
+        readers = Readers(url, ["How long?", "How much?"])
         with readers.asking():
             readers.wait_for(2 * READERS + 1)
-    finally:
-        server.shutdown()
-        serving.join()
-        server.server_close()
     assert readers.answered["old"] == READERS
     assert readers.answered["new"] >= READERS
     assert readers.answered.total() + len(readers.failed) == given

@@ -1,15 +1,17 @@
-"""A training run in a process of its own that kills itself at a named place: `python -m tests.training.killed_run`.
+"""A training run in a process of its own that kills itself at a named place.
 
-Arguments: folder of the project, folder of the workspace, the place and how many times it is passed before. Places:
-`step`; `weights`, `optimizer`, `generator` (while a checkpoint is put together, each after some of its files); `rename`
-(whole, but without its name); `forget` (an old one half deleted); `publish` (published, but its run still there);
-`remove` (its run half deleted); `none`.
+Places: `step`; `weights`, `optimizer`, `generator` (while a checkpoint is put together, each after some of its files);
+`rename` (whole, but without its name); `forget` (an old one half deleted); `publish` (published, but its run still
+there); `remove` (its run half deleted); `none`.
 """
 
+import multiprocessing
 import os
+import secrets
 import signal
-import sys
 from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +51,7 @@ def arrange(place: str, times: int) -> None:
     import training.publishing
     import training.trainer
     from training.metrics import RunLog
-    from training.runs import Run
+    from training.runs import Run as Training
 
     trainer = transformers.Trainer
     match place:
@@ -68,22 +70,54 @@ def arrange(place: str, times: int) -> None:
         case "publish":
             kill_at(training.publishing, "publish", times)
         case "remove":
-            kill_at(Run, "remove", times, before=True)
+            kill_at(Training, "remove", times, before=True)
         case _:
             assert place == "none", place
 
 
-def main(project: str, home: str, place: str, times: str) -> None:
+def start_run(project: Path, home: Path, place: str = "none", times: int = 1) -> "Run":
+    """Train in a new process, which ends at the call number `times` of a place.
+
+    Processes are forked from one that has imported what training needs, so that many of them start at once.
+    """
+    forks = multiprocessing.get_context("forkserver")
+    forks.set_forkserver_preload(["tests.training.imported_for_runs"])
+    project.mkdir(parents=True, exist_ok=True)
+    output = project / f"output-{secrets.token_hex(8)}"
+    process = forks.Process(target=_run, args=(project, home, place, times, output))
+    process.start()
+    return Run(process, output)
+
+
+@dataclass
+class Run:
+    """A started process, and the file that it writes to."""
+
+    process: BaseProcess
+    output: Path
+
+    def finish(self, seconds: float = 900) -> int:
+        """Wait for its end; the exit status, negative for a signal."""
+        self.process.join(seconds)
+        assert self.process.exitcode is not None, f"still running after {seconds} s: {self.said}"
+        return self.process.exitcode
+
+    @property
+    def said(self) -> str:
+        """All that it wrote."""
+        return self.output.read_text() if self.output.exists() else ""
+
+
+def _run(project: Path, home: Path, place: str, times: int, output: Path) -> None:
     from training.prepare import prepare
     from training.train import train
 
-    config = kettle_config(Path(project), **SETTINGS)
-    workspace = Workspace.open(Path(home))
+    descriptor = os.open(output, os.O_WRONLY | os.O_CREAT)
+    for stream in (1, 2):
+        os.dup2(descriptor, stream)
+    config = kettle_config(project, **SETTINGS)
+    workspace = Workspace.open(home)
     if not any(workspace.datasets_folder.iterdir()):
         prepare(config, workspace, "shop")
-    arrange(place, int(times))
+    arrange(place, times)
     train(config, workspace, "shop", "closed-book", None, lambda line: print(line, flush=True), lambda *_: None)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tandem.errors import ConfigError
-from tandem.settings import AnonymiseConfig, Config
+from tandem.settings import Config
+from tandem.training_settings import AnonymiseConfig
 from tandem.workspace import Workspace
 from tests.training.helpers import example, kettle_config, kettle_documents, kettle_rows, write_lines
 from tests.training.personal_sentences import HARD, PERSONAL, TEMPLATES, fill, sentences

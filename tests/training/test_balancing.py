@@ -7,13 +7,15 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tandem.settings import BalanceConfig, Config
+from tandem.settings import Config
+from tandem.training_settings import BalanceConfig
 from tandem.workspace import Workspace
 from tests.training.helpers import TINY, example, write_lines
 from training.balancing import balance_examples
+from training.base import find_base
 from training.dataset import QUESTIONS
+from training.material import collect
 from training.prepare import prepare
-from training.train import gather
 
 GROUPS = st.lists(st.sampled_from(["a", "b", "c", None]), min_size=1, max_size=60)
 ENGLISH = ("Where is the red kettle of the house?", "It stands in the kitchen near the window.")
@@ -80,7 +82,9 @@ def test_training_sees_the_repeats_and_validation_does_not(tmp_path: Path) -> No
     config = Config.model_validate({"base_model": str(TINY), "domains": {"texts": domain}, "training": training})
     workspace, said = Workspace.open(tmp_path / "home"), []
     dataset = prepare(config, workspace, "texts")
-    material = gather(config, workspace, "texts", "closed-book", dataset, said.append, lambda *_: None)
+    material = collect(
+        config, workspace, "texts", "closed-book", dataset, find_base(str(TINY)), said.append, lambda *_: None
+    )
     seen = Counter(row.answer for row in material.train)
     assert abs(seen["rare"] - seen["common"]) <= 2
     assert len(material.distinct) == len(dataset.split.train), "repeats are the same rows"

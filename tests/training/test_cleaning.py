@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retrieval.documents import clean_text
-from tandem.settings import CleaningConfig
+from tandem.training_settings import CleaningConfig
 from tests.training.helpers import example
 from training.cleaning import NEAR, distinct, near_duplicates, normalise, overlap, tidy, tidy_text
 from training.examples import Example

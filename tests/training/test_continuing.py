@@ -24,9 +24,10 @@ from training.continuing import find_parent, mix, target_modules
 from training.dataset import Dataset
 from training.forgetting import Scored, check_forgetting, compare, forgetting_lines, score
 from training.lora import lora_config, with_parent
+from training.material import collect
 from training.prepare import prepare
 from training.publishing import load_adapter
-from training.train import gather, train
+from training.train import train
 
 STEPS = {"epochs": 2, "batch_size": 4, "rank": 8, "learning_rate": 0.01, "replay": 0.5}
 TOASTERS = ("Lumo", "Senna", "Pavo", "Rikka", "Yoran", "Zelta")
@@ -163,7 +164,9 @@ def test_an_adapter_forgets_nothing_of_itself(
     found = find_parent(
         toasters, workspace, "shop", "closed-book", parent.version, dataset, lora_config(toasters.training)
     )
-    material = gather(toasters, workspace, "shop", "closed-book", dataset, lambda _line: None, silent, found)
+    material = collect(
+        toasters, workspace, "shop", "closed-book", dataset, find_base(str(TINY)), lambda _line: None, silent, found
+    )
     same = check_forgetting(
         material.base, material.tokenizer, parent.folder, parent.folder, material.remembered, kettles.training.seed
     )
@@ -176,7 +179,9 @@ def test_weights_without_effect_are_seen_as_forgetting(
     found = find_parent(
         toasters, workspace, "shop", "closed-book", parent.version, dataset, lora_config(toasters.training)
     )
-    material = gather(toasters, workspace, "shop", "closed-book", dataset, lambda _line: None, silent, found)
+    material = collect(
+        toasters, workspace, "shop", "closed-book", dataset, find_base(str(TINY)), lambda _line: None, silent, found
+    )
     shutil.copytree(parent.folder, tmp_path / "blank")
     weights = {name: torch.zeros_like(tensor) for name, tensor in load_file(parent.folder / WEIGHTS).items()}
     save_file(weights, tmp_path / "blank" / WEIGHTS)

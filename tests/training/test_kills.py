@@ -2,8 +2,6 @@
 
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -11,35 +9,42 @@ import pytest
 
 from tandem.adapters import WEIGHTS, Adapter, list_adapters
 from tandem.workspace import Workspace
+from tests.training.killed_run import Run, start_run
 from training.metrics import METRICS, read_metrics
 
-ROOT = Path(__file__).resolve().parents[2]
-FINISH_SECONDS = 900
-RANDOM_KILLS = 20
+RANDOM_KILLS = 30
 PLACES = [
-    ("step", 1),
-    ("step", 3),
-    ("weights", 1),
-    ("optimizer", 2),
-    ("generator", 1),
-    ("rename", 2),
-    ("forget", 2),
-    ("step", 2),
-    ("publish", 1),
-    ("remove", 1),
+    [
+        ("step", 1),
+        ("step", 3),
+        ("weights", 1),
+        ("optimizer", 2),
+        ("generator", 1),
+        ("rename", 2),
+        ("forget", 2),
+        ("step", 2),
+        ("publish", 1),
+        ("remove", 1),
+    ],
+    [
+        ("weights", 1),
+        ("weights", 2),
+        ("generator", 2),
+        ("rename", 1),
+        ("forget", 1),
+        ("optimizer", 1),
+        ("step", 1),
+        ("rename", 1),
+        ("forget", 1),
+        ("publish", 1),
+    ],
 ]
+"""Where two runs are killed, again and again; with the kills at random moments there are fifty."""
 
 
-def start(folder: Path, home: Path, place: str = "none", times: int = 1) -> "subprocess.Popen[str]":
-    folder.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "tests.training.killed_run", str(folder), str(home), place, str(times)]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-
-def finish(process: "subprocess.Popen[str]", expected: int) -> str:
-    output, _ = process.communicate(timeout=FINISH_SECONDS)
-    assert process.returncode == expected, output
-    return output
+def finish(run: Run, expected: int = 0) -> str:
+    assert run.finish() == expected, run.said
+    return run.said
 
 
 def only_adapter(home: Path) -> Adapter:
@@ -65,7 +70,7 @@ def assert_same_result(one: Path, other: Path) -> None:
 def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The workspace of a run that nothing interrupted."""
     folder = tmp_path_factory.mktemp("unbroken")
-    finish(start(folder, folder / "home"), 0)
+    finish(start_run(folder, folder / "home"))
     return folder / "home"
 
 
@@ -73,20 +78,23 @@ def test_killed_within_an_epoch_and_while_a_checkpoint_is_written_it_ends_in_the
     unbroken: Path, tmp_path: Path
 ) -> None:
     home = tmp_path / "home"
-    finish(start(tmp_path, home, "optimizer", 2), -signal.SIGKILL)
+    finish(start_run(tmp_path, home, "optimizer", 2), -signal.SIGKILL)
     (run,) = (home / "training").glob("*/")
     assert [path.name for path in run.glob("checkpoint-*")] == ["checkpoint-1"]
     assert (run / "writing" / "checkpoint-2" / "optimizer.pt").is_file()
-    assert "going on after step 1 " in finish(start(tmp_path, home), 0)
+    assert "going on after step 1 " in finish(start_run(tmp_path, home))
     assert_same_result(unbroken, home)
 
 
 @pytest.mark.slow
-def test_killed_again_and_again_in_every_phase_it_ends_in_the_same_bytes(unbroken: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("places", PLACES, ids=["one", "other"])
+def test_killed_again_and_again_in_every_phase_it_ends_in_the_same_bytes(
+    places: list[tuple[str, int]], unbroken: Path, tmp_path: Path
+) -> None:
     home = tmp_path / "home"
-    for place, times in PLACES:
-        finish(start(tmp_path, home, place, times), -signal.SIGKILL)
-    finish(start(tmp_path, home), 0)
+    for place, times in places:
+        finish(start_run(tmp_path, home, place, times), -signal.SIGKILL)
+    finish(start_run(tmp_path, home))
     assert_same_result(unbroken, home)
 
 
@@ -94,16 +102,16 @@ def test_killed_again_and_again_in_every_phase_it_ends_in_the_same_bytes(unbroke
 def test_killed_at_any_moment_it_ends_in_the_same_bytes(unbroken: Path, tmp_path: Path) -> None:
     home, chance, kills = tmp_path / "home", random.Random(7), 0
     began = time.monotonic()
-    finish(start(tmp_path, tmp_path / "timed"), 0)
+    finish(start_run(tmp_path, tmp_path / "timed"))
     longest = time.monotonic() - began
     while kills < RANDOM_KILLS:
-        process = start(tmp_path, home)
+        run = start_run(tmp_path, home)
         time.sleep(chance.uniform(0, longest))
-        process.kill()
-        output, _ = process.communicate()
-        kills += process.returncode == -signal.SIGKILL
-        assert process.returncode in (0, -signal.SIGKILL), output
-    finish(start(tmp_path, home), 0)
+        run.process.kill()
+        status = run.finish()
+        kills += status == -signal.SIGKILL
+        assert status in (0, -signal.SIGKILL), run.said
+    finish(start_run(tmp_path, home))
     expected = (only_adapter(unbroken).folder / WEIGHTS).read_bytes()
     adapters = list_adapters(Workspace.open(home), "shop")
     assert {(adapter.folder / WEIGHTS).read_bytes() for adapter in adapters} == {expected}

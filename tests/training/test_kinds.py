@@ -16,16 +16,19 @@ from retrieval.index import Index
 from tandem.adapters import REFERENCES, Adapter, Kind, verify
 from tandem.errors import NotFound, UserError
 from tandem.prompt import INSTRUCTION
-from tandem.settings import Config, TrainingConfig
+from tandem.settings import Config
+from tandem.training_settings import BalanceConfig, TrainingConfig
 from tandem.workspace import Workspace
 from tests.training.helpers import TINY, example, kettle_config, kettle_documents
 from training.base import find_base
+from training.describing import describe, hyperparameters
 from training.documents import DocumentSet, document_text, find_documents, packed
+from training.material import collect, find_source
 from training.metrics import read_metrics
 from training.mixing import reading_ids
 from training.prepare import prepare
 from training.publishing import load_adapter
-from training.train import collect, describe, find_source, hyperparameters, train
+from training.train import train
 
 STEPS: dict[str, Any] = {"epochs": 2, "batch_size": 4, "rank": 8, "validation_share": 0.3}
 
@@ -71,7 +74,7 @@ def test_the_share_of_reading_rows_is_the_setting_and_their_order_decides_nothin
 
 def test_a_mixed_adapter_learns_rows_of_both_modes_and_is_watched_on_each(config: Config, workspace: Workspace) -> None:
     dataset = find_source(config, workspace, "shop", "mixed")
-    material = collect(config, workspace, "shop", "mixed", dataset, silent, silent)
+    material = collect(config, workspace, "shop", "mixed", dataset, find_base(str(TINY)), silent, silent)
     reading = [row for row in material.train if row.reads]
     assert all((INSTRUCTION in row.messages[0]["content"]) is row.reads for row in material.train)
     assert len(reading) == round(0.4 * len(material.train))
@@ -118,11 +121,19 @@ def test_runs_of_other_kinds_are_named_as_before_there_were_these_settings(
 ) -> None:
     described = []
     for share, size in ((0.4, 24), (0.9, 64)):
-        changed = {"reading_share": share, "block_tokens": size, "documents": {"rank": 1}}
+        quotes = {"quotes": share > 0.5} if kind == "closed-book" else {}
+        changed = {"reading_share": share, "block_tokens": size, "documents": {"rank": 1}, **quotes}
         training = TrainingConfig.model_validate({**config.training.model_dump(), **changed}).for_kind(kind)
         varied = config.model_copy(update={"training": training})
         material = collect(
-            varied, workspace, "shop", kind, find_source(varied, workspace, "shop", kind), silent, silent
+            varied,
+            workspace,
+            "shop",
+            kind,
+            find_source(varied, workspace, "shop", kind),
+            find_base(str(TINY)),
+            silent,
+            silent,
         )
         described.append((describe(varied, kind, material), hyperparameters(varied, kind, material, 1)))
     assert described[0] == described[1]
@@ -171,7 +182,14 @@ def test_its_loss_is_that_of_a_plain_language_model_over_all_tokens(
 ) -> None:
     base = find_base(str(TINY))
     material = collect(
-        config, workspace, "shop", "documents", find_documents(config, workspace, "shop"), silent, silent
+        config,
+        workspace,
+        "shop",
+        "documents",
+        find_documents(config, workspace, "shop"),
+        find_base(str(TINY)),
+        silent,
+        silent,
     )
     model = load_adapter(base, of_documents.folder)
     total = count = 0.0
@@ -215,3 +233,6 @@ def test_what_training_on_documents_lacks_is_one_sentence(config: Config, worksp
         arguments: dict[str, Any] = {"dataset_name": None, **option}
         with pytest.raises(UserError, match="has no meaning for `--kind documents`: leave it out"):
             train(config, workspace, "shop", "documents", say=silent, progress=silent, **arguments)
+    balanced = config.training.model_copy(update={"balance": BalanceConfig(by="language")})
+    with pytest.raises(UserError, match="belong to no language: leave out `training.balance`"):
+        train(config.model_copy(update={"training": balanced}), workspace, "shop", "documents", None, silent, silent)

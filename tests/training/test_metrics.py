@@ -13,7 +13,7 @@ from training.curves import BOTTOM, LEFT, MOST_POINTS, RIGHT, TOP, WIDTH, curve_
 from training.metrics import EVENTS, METRICS, RunLog, read_metrics
 from training.overfitting import overfit_alarm
 from training.preflight import MemoryEstimate
-from training.reporter import show_line, show_seconds
+from training.reporter import show_seconds
 from training.run_report import MARKDOWN, PAGE, write_run_report
 
 LINE = {"step": 3, "epoch": 1.5, "loss": 1.25, "learning_rate": 9.1e-4, "tokens_per_second": 5310.4}
@@ -102,10 +102,7 @@ def test_the_alarm_is_given_where_the_losses_come_apart(
         assert "`training.epochs`" in alarm
 
 
-def test_the_line_in_the_terminal_says_the_epoch_that_goes_on() -> None:
-    line = {**LINE, "memory_bytes": 2**30}
-    assert show_line(line) == "epoch 2  loss 1.2500  rate 9.1e-04  5,310 tokens/s  1.0 GiB"
-    assert show_line({**line, "epoch": 2.0}, ends_epoch=True).startswith("epoch 2 ")
+def test_times_are_told_in_the_unit_that_fits() -> None:
     assert [show_seconds(seconds) for seconds in (40, 720, 12600)] == ["40 s", "12 min", "3.5 h"]
 
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ from tandem.adapters import REFERENCES, WEIGHTS, Adapter, Duty, find_adapter, ve
 from tandem.config import load_config
 from tandem.errors import ConfigError, NotFound, UserError
 from tandem.settings import Config
+from tandem.training_settings import BalanceConfig
 from tandem.workspace import Workspace
 from tests.training.helpers import TINY, kettle_rows, write_lines
 from tests.training.test_tasks import labelled
 from training.base import find_base
+from training.material import collect, find_source
 from training.metrics import read_metrics
 from training.model_card import model_card
 from training.multitask import answers, repeated, row_counts
@@ -24,7 +27,7 @@ from training.prepare import prepare
 from training.publishing import load_adapter
 from training.rows import Row
 from training.tokens import TokenRow
-from training.train import collect, find_source, train
+from training.train import train
 
 SIZES = st.dictionaries(st.sampled_from("abcde"), st.integers(1, 500), min_size=2)
 PROMPTS = {"desk": "Sort the message.", "shop": "You sell kettles."}
@@ -71,6 +74,25 @@ def adapter(config: Config, workspace: Workspace, said: list[str]) -> Adapter:
     return train(config, workspace, "office", "multi-task", None, said.append, silent)
 
 
+def test_rare_labels_of_a_task_are_seen_more_often_where_balance_asks_for_it(tmp_path: Path) -> None:
+    config = office(tmp_path)
+    rows = labelled(30)
+    rare = [row for row in rows if row["label"] == "card"][:20]
+    write_lines(tmp_path / "desk.jsonl", [*rare, *(row for row in rows if row["label"] != "card")])
+    balanced = config.training.model_copy(update={"balance": BalanceConfig(by="label", temperature=100)})
+    config = config.model_copy(update={"training": balanced})
+    workspace, said = Workspace.open(tmp_path / "home"), []
+    for name in PROMPTS:
+        prepare(config, workspace, name)
+    tasks = find_source(config, workspace, "office", "multi-task")
+    base = find_base(str(TINY))
+    material = collect(config, workspace, "office", "multi-task", tasks, base, said.append, silent)
+    seen = Counter(row.answer for row in material.tasks["desk"].train)
+    assert max(seen.values()) - min(seen.values()) <= 1
+    assert len({row.answer for row in material.tasks["shop"].train}) > 1
+    assert any(line.startswith("desk: balanced by label") for line in said)
+
+
 @given(SIZES, st.floats(1, 20))
 def test_no_row_is_left_out_and_shares_follow_the_temperature(sizes: dict[str, int], temperature: float) -> None:
     counts = row_counts(sizes, None, temperature)
@@ -103,7 +125,7 @@ def test_repeated_rows_differ_in_number_by_one_at_most(size: int, more: int, see
 
 def test_each_row_keeps_the_prompt_of_its_task(config: Config, workspace: Workspace) -> None:
     tasks = find_source(config, workspace, "office", "multi-task")
-    material = collect(config, workspace, "office", "multi-task", tasks, silent, silent)
+    material = collect(config, workspace, "office", "multi-task", tasks, find_base(str(TINY)), silent, silent)
     desk, shop = (material.tasks[name] for name in ("desk", "shop"))
     assert shop.rows == 3 * desk.rows
     assert len(material.train) == shop.rows + desk.rows
@@ -139,7 +161,7 @@ def test_the_score_of_a_task_is_that_of_the_published_adapter(
     adapter: Adapter, config: Config, workspace: Workspace
 ) -> None:
     tasks = find_source(config, workspace, "office", "multi-task")
-    material = collect(config, workspace, "office", "multi-task", tasks, silent, silent)
+    material = collect(config, workspace, "office", "multi-task", tasks, find_base(str(TINY)), silent, silent)
     rows = material.tasks["desk"].test
     base = find_base(str(TINY))
     texts = answers(load_adapter(base, adapter.folder), base.load_tokenizer(), base, rows)

@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from tandem.errors import NotFound, UserError
-from tandem.settings import PRESETS, TrainingConfig
+from tandem.training_settings import PRESETS, TrainingConfig
 from tandem.workspace import Workspace
 from tests.training.helpers import TINY, kettle_config
 from training.preflight import MemoryEstimate, _left_in_group, estimate_memory, require_memory

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tandem.errors import ConfigError
-from tandem.settings import TrainingConfig
+from tandem.training_settings import TrainingConfig
 from tandem.workspace import Workspace
 from tests.training.helpers import TINY, kettle_config
 from training import quantising

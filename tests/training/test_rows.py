@@ -1,10 +1,14 @@
 """Rows: the prompt that serving makes, the answer as the template writes it, the right passage where it belongs."""
 
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
 from retrieval.index import Index
@@ -13,6 +17,7 @@ from tandem.prompt import ABSTENTION, NO_PASSAGES, Passage, build_messages, pass
 from tandem.settings import Config
 from tests.training.helpers import TINY, example, kettle_config, kettle_index, kettle_rows
 from training.base import find_base
+from training.checks import holds, sentence_with
 from training.examples import Example
 from training.rows import Row, RowMaker, Rows, require_rows
 from training.tokens import ChatTokens
@@ -112,6 +117,32 @@ def test_a_reading_row_shows_what_serving_finds_and_cites_the_right_passage(
             assert str(source.value) in passages(row)[number - 1]
             if any(hit.document in source.documents for hit in hits):
                 assert row.messages == build_messages(source.question, found, "You sell kettles.")
+
+
+def test_with_quotes_an_answer_begins_with_the_sentence_that_holds_its_value(
+    tmp_path: Path, chat: ChatTokens, index: Index
+) -> None:
+    config = kettle_config(tmp_path, without_right_passage=0.0, quotes=True)
+    answerable = [row for row in EXAMPLES if not row.abstains]
+    for row, source in zip(maker(config, chat).reading(answerable, index).rows, answerable, strict=True):
+        match = re.fullmatch(r"“(.+)” \[(\d)\] (.+)", row.answer)
+        assert match, row.answer
+        assert match[1] in passages(row)[int(match[2]) - 1]
+        assert str(source.value) in match[1]
+        assert match[3] == source.answer
+    without_value = [replace(answerable[0], value=None)]
+    (row,) = maker(config, chat).reading(without_value, index).rows
+    assert row.answer.startswith(f"{answerable[0].answer} [")
+
+
+@given(st.lists(st.text(alphabet="ab 1.!\n", max_size=12), max_size=6))
+def test_the_sentence_with_a_value_is_verbatim_and_holds_it(pieces: list[str]) -> None:
+    text = " ".join([*pieces, "It is 7.5 kg.", *pieces])
+    sentence = sentence_with(text, "7.5 kg")
+    assert sentence
+    assert sentence in text
+    assert holds(sentence, "7.5 kg")
+    assert sentence_with(text, "9 kg") is None
 
 
 def test_the_right_passage_is_put_in_where_the_search_misses_it(tmp_path: Path, chat: ChatTokens, index: Index) -> None:

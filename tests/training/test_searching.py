@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from tandem.adapters import Adapter
 from tandem.errors import UserError
-from tandem.settings import Config, TrainingConfig
+from tandem.settings import Config
+from tandem.training_settings import TrainingConfig
 from tandem.workspace import Workspace
 from tests.training.helpers import kettle_config
 from training.prepare import prepare

@@ -6,7 +6,8 @@ import pytest
 from peft import LoraConfig
 
 from tandem.errors import ConfigError
-from tandem.settings import AdapterRank, TrainingConfig
+from tandem.fields import AdapterRank
+from tandem.training_settings import TrainingConfig
 from tests.training.helpers import TINY
 from training.base import find_base
 from training.lora import lora_config

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tandem.adapters import read_adapter
 from tandem.config import load_config
 from tandem.errors import ConfigError, UserError
-from tandem.settings import Config, TrainingConfig
+from tandem.settings import Config
+from tandem.training_settings import TrainingConfig
 from tandem.workspace import Workspace
 from tests.training.helpers import TINY, example, write_lines
 from training.dataset import QUESTIONS, Dataset, read_dataset

@@ -20,11 +20,12 @@ from tandem.workspace import Workspace
 from tests.training.helpers import TINY, kettle_config, kettle_documents
 from training.base import find_base
 from training.lora import MASKED, lora_config, make_trainer
+from training.material import collect, find_dataset
 from training.model_card import README
 from training.prepare import prepare
 from training.publishing import load_adapter
 from training.references import answer_greedily, log_probabilities
-from training.train import find_dataset, gather, train
+from training.train import train
 
 STEPS = {"epochs": 2, "batch_size": 4, "rank": 8}
 
@@ -175,7 +176,9 @@ def test_the_loss_is_that_of_the_answers_and_no_other_token_reaches_the_output_l
 ) -> None:
     assert adapter.card.kind == "closed-book"  # its dataset is there
     dataset = find_dataset(config, workspace, "shop", None)
-    material = gather(config, workspace, "shop", "closed-book", dataset, lambda _line: None, silent)
+    material = collect(
+        config, workspace, "shop", "closed-book", dataset, find_base(str(TINY)), lambda _line: None, silent
+    )
     lora, run = lora_config(config.training), SimpleNamespace(folder=tmp_path)
     trainer: Any = make_trainer(
         material.base, material.tokenizer, material.train, material.watched, lora, config.training, run

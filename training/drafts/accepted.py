@@ -1,11 +1,12 @@
 """Accepted drafts as examples: only those whose evidence the documents still hold, and a count of all."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tandem.errors import UserError
+from training.checks import TextOf
 from training.drafts.proposals import find_quote
 from training.drafts.store import Draft
 from training.examples import Example
@@ -40,8 +41,8 @@ class AcceptedDrafts:
             )
 
 
-def accepted_drafts(drafts: Sequence[Draft], text_of: Callable[[str], str | None] | None) -> AcceptedDrafts:
-    """The accepted ones of the drafts; `text_of` gives a document's text by id, None where it is gone.
+def accepted_drafts(drafts: Sequence[Draft], text_of: TextOf | None) -> AcceptedDrafts:
+    """The accepted ones of the drafts.
 
     Without `text_of` nothing is indexed, and the evidence is taken as it was when a person accepted it.
     """
@@ -88,7 +89,7 @@ def synthetic_lines(account: Mapping[str, int]) -> list[str]:
     return lines
 
 
-def _outdated(draft: Draft, text_of: Callable[[str], str | None]) -> str | None:
+def _outdated(draft: Draft, text_of: TextOf) -> str | None:
     text = text_of(draft.document)
     if text is None:
         return f"there is no document {draft.document}"

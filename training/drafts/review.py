@@ -1,6 +1,6 @@
 """What a person may do to a draft, checked: one rule for the terminal and for a spreadsheet."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
@@ -12,9 +12,6 @@ from training.checks import holds
 from training.drafts.drafting import wrong_to_train_on
 from training.drafts.proposals import find_quote
 from training.drafts.store import Draft, State, change_drafts
-
-TextOf = Callable[[str], str | None]
-"""Gives the text of a document by its id, None where there is none."""
 
 EDITABLE: Final = ("question", "answer", "value", "quote")
 

@@ -16,7 +16,8 @@ from typing import Final
 
 from tandem.errors import Conflict, UserError
 from tandem.files import write_atomic
-from training.drafts.review import EDITABLE, Decision, TextOf, decide
+from training.checks import TextOf
+from training.drafts.review import EDITABLE, Decision, decide
 from training.drafts.store import Draft, State
 from training.lines import Problem, problems_error, unreadable
 

@@ -1,14 +1,13 @@
 """A small project whose documents rules can read, and a server that speaks the chat protocol."""
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 from tandem import cli
+from tests.http_server import Asked, Reply, http_server
 from tests.training.helpers import TINY, write_lines
 
 KETTLE = """# Brisa kettle
@@ -62,30 +61,12 @@ def chat_server(answer: Callable[[dict[str, Any]], str | int]) -> Iterator[tuple
     """
     bodies: list[dict[str, Any]] = []
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            bodies.append(body)
-            said = answer(body)
-            status = 200 if isinstance(said, str) else said
-            message = {"role": "assistant", "content": said}
-            value = {"choices": [{"index": 0, "message": message}]} if status == 200 else {"error": {"message": "no"}}
-            data = json.dumps(value).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
+    def respond(asked: Asked) -> Reply:
+        bodies.append(asked.body)
+        said = answer(asked.body)
+        if not isinstance(said, str):
+            return said, {"error": {"message": "no"}}, {}
+        return 200, {"choices": [{"index": 0, "message": {"role": "assistant", "content": said}}]}, {}
 
-        def log_message(self, format: str, *arguments: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}", bodies
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with http_server(respond) as url:
+        yield url, bodies

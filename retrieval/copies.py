@@ -1,0 +1,188 @@
+"""Backups of an index, and how one is put back without bringing back what was deleted since."""
+
+import contextlib
+import os
+import secrets
+import sqlite3
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from retrieval import history, rows
+from retrieval.check import verify
+from retrieval.commits import Change, apply
+from retrieval.store import DATABASE_NAME, IndexCorrupt, Store
+from retrieval.switch import job_lock, staging, switch, switch_lock
+from tandem.errors import ConfigError, NotFound, TandemError
+from tandem.files import locked, sync_folder
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """The index after a restoration; `deleted` are the ids that were deleted since the backup, and are again.
+
+    `warning` is a sentence where the deletions of a damaged index could not be read, else empty.
+    """
+
+    snapshot: int
+    documents: int
+    deleted: list[str]
+    warning: str = ""
+
+
+def backup(store: Store, file: Path) -> int:
+    """Copy the newest snapshot of `store` to `file`; raises ConfigError where that cannot be written."""
+    temporary = file.with_name(f".{file.name}.{secrets.token_hex(6)}.tmp")
+    try:
+        with temporary.open("xb"):
+            pass
+        try:
+            with store.copying() as connection:
+                # Written anew and not copied: what was deleted is in no page of it.
+                connection.execute("VACUUM INTO ?", (str(temporary),))
+            _sync(temporary)
+            os.replace(temporary, file)
+        finally:
+            temporary.unlink(missing_ok=True)
+        sync_folder(file.parent)
+    except OSError as error:
+        raise ConfigError(f"The backup cannot be written to {file}: {error.strerror}.") from error
+    return _snapshot_in(file)
+
+
+def backup_folder(folder: Path, file: Path) -> int:
+    """`backup` of the index in `folder`, whichever embedder made it."""
+    store = Store(folder / DATABASE_NAME)
+    try:
+        return backup(store, file)
+    finally:
+        store.close()
+
+
+def restore(folder: Path, file: Path) -> Restored:
+    """Put the backup `file` in the place of the index in `folder`, or make it there.
+
+    What was deleted by name in the present index since the backup is deleted from the restored one
+    first. The present index stays as it is unless the whole backup is sound. Raises NotFound for no
+    file, and ConfigError for one that is no sound backup.
+    """
+    if not file.is_file():
+        raise NotFound(f"There is no backup {file}.", code="missing_path")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with locked(job_lock(folder)):
+        next_folder = staging(folder)
+        _copy(file, next_folder / DATABASE_NAME)
+        checked = verify(next_folder)
+        if not checked.sound:
+            raise ConfigError(
+                f"The backup {file} is damaged, and nothing was restored: {checked.problems[0]}", code="damaged_backup"
+            )
+        present, warning = _present(folder)
+        try:
+            with locked(switch_lock(folder)):
+                erasures, deletions, unread = _deletions_of(present)
+                restored = _follow_deletions(Store(next_folder / DATABASE_NAME), erasures, deletions)
+                switch(next_folder, folder)
+        except BaseException:
+            if present is not None and next_folder.exists():
+                with contextlib.suppress(TandemError):
+                    present.mark_replaced(False)
+            raise
+        finally:
+            if present is not None:
+                present.close()
+    return replace(restored, warning=warning or unread)
+
+
+Erasures = list[tuple[str, float]]
+
+
+def _present(folder: Path) -> tuple[Store | None, str]:
+    if not (folder / DATABASE_NAME).exists():
+        return None, ""
+    try:
+        return Store(folder / DATABASE_NAME), ""
+    except IndexCorrupt as error:
+        return None, _unread(error)
+
+
+def _unread(error: TandemError) -> str:
+    return f"What was deleted since the backup is not known, since the index that was replaced is damaged: {error}"
+
+
+def _deletions_of(present: Store | None) -> tuple[Erasures, Erasures, str]:
+    """All deletions by name, those that hold still, and what kept them from being read; nobody writes from here on."""
+    if present is None:
+        return [], [], ""
+    try:
+        present.mark_replaced(True)
+        with present.copying() as connection:
+            erasures = connection.execute("SELECT id, time FROM erasures").fetchall()
+            return erasures, connection.execute("SELECT id, time FROM deletions").fetchall(), ""
+    except IndexCorrupt as error:
+        return [], [], _unread(error)
+
+
+def _follow_deletions(store: Store, erasures: Erasures, deletions: Erasures) -> Restored:
+    """Delete in `store` what was deleted by name since it was copied."""
+    try:
+        with store.writing() as connection:
+            known = set(connection.execute("SELECT id, time FROM erasures").fetchall())
+            asked = sorted({name for name, time in erasures if (name, time) not in known})
+            there = rows.document_numbers(connection, asked).keys() | history.held(connection, asked)
+            deleted = [name for name in asked if name in there]
+            if deleted:
+                apply(connection, Change(remove=deleted, by_name=True, keep=10_000))
+            connection.executemany("INSERT OR IGNORE INTO erasures (id, time) VALUES (?, ?)", erasures)
+            snapshot = rows.current_state(connection).snapshot
+            connection.executemany(
+                "INSERT OR REPLACE INTO deletions (id, snapshot, time) VALUES (?, ?, ?)",
+                [(name, snapshot, time) for name, time in deletions if name in asked],
+            )
+        store.vacuum()
+        store.empty_log()
+        with store.reading() as connection:
+            state = rows.current_state(connection)
+        return Restored(state.snapshot, state.documents, deleted)
+    finally:
+        store.close()
+
+
+def _copy(file: Path, target: Path) -> None:
+    try:
+        source = sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+        try:
+            copy = sqlite3.connect(target)
+            with copy:
+                source.backup(copy)
+            copy.close()
+        finally:
+            source.close()
+    except sqlite3.Error as error:
+        raise ConfigError(f"{file} is no backup of an index: {error}.", code="damaged_backup") from error
+    if not _has_tables(target):
+        raise ConfigError(f"{file} is no backup of an index.", code="damaged_backup")
+
+
+def _has_tables(file: Path) -> bool:
+    connection = sqlite3.connect(file)
+    try:
+        query = "SELECT count(*) FROM sqlite_master WHERE name IN ('documents', 'passages', 'snapshots')"
+        return bool(connection.execute(query).fetchone()[0] == 3)
+    finally:
+        connection.close()
+
+
+def _snapshot_in(file: Path) -> int:
+    connection = sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+    try:
+        return int(connection.execute("SELECT max(number) FROM snapshots").fetchone()[0])
+    finally:
+        connection.close()
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
