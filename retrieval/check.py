@@ -11,7 +11,9 @@ from typing import Final
 from retrieval import rows, saved
 from retrieval.documents import Document, document_digest
 from retrieval.passages import Passage
+from retrieval.seals import name_mark, seal
 from retrieval.store import DATABASE_NAME, Store
+from retrieval.totals import wrong_totals
 from retrieval.vectors import Stamp
 from tandem.errors import TandemError
 
@@ -62,6 +64,10 @@ def _verify_database(connection: sqlite3.Connection, found: Verification) -> Non
         passages = _counted(_damaged_passages(connection, prefix), found)
         if not prefix:
             found.documents, found.passages = documents, passages
+    found.problems += [
+        f"{DATABASE_NAME}: the rows of kind {kind!r} are not those that were written."
+        for kind in wrong_totals(connection)
+    ]
     state = rows.current_state(connection)
     for what, recorded, there in (
         ("documents", state.documents, found.documents),
@@ -86,14 +92,15 @@ def _counted(checked: Iterator[str | None], found: Verification) -> int:
 
 
 def _damaged_documents(connection: sqlite3.Connection, prefix: str) -> Iterator[str | None]:
-    query = f"""SELECT id, title, text, metadata, digest, allow, language
-                FROM {prefix}documents ORDER BY number"""  # noqa: S608 - constants
-    for name, title, text, metadata, digest, allow, language in connection.execute(query):
+    query = f"""SELECT number, id, title, metadata, allow, language, value, name, text, digest
+                FROM {prefix}documents LEFT JOIN {prefix}seals ON document = number ORDER BY number"""  # noqa: S608
+    for *row, value, mark, text, digest in connection.execute(query):
+        _, name, title, metadata, allow, language = row
         right = False
         with contextlib.suppress(ValueError):
             names = None if allow is None else tuple(json.loads(allow))
             document = Document(name, title, text, json.loads(metadata), allow=names, language=language)
-            right = document_digest(document) == digest
+            right = document_digest(document) == digest and seal(*row) == value and name_mark(name) == mark
         yield None if right else f"{DATABASE_NAME}: {prefix}document {name!r} does not match its checksum."
 
 

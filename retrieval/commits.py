@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from retrieval import history, rows
-from retrieval.filters import attribute
+from retrieval.filters import attributes
 from retrieval.prepare import Prepared, Source
 from retrieval.results import Commit, Failure
-from retrieval.seals import seal
+from retrieval.seals import name_mark, seal
 from retrieval.store import insert_snapshot
 
 
@@ -110,6 +110,7 @@ def ask_purge(connection: sqlite3.Connection, snapshot: int, reason: str, docume
 def _insert(connection: sqlite3.Connection, prepared: Prepared, snapshot: int) -> None:
     document = prepared.document
     metadata = dict(document.metadata)
+    stored_metadata, allow = json.dumps(metadata), None if document.allow is None else json.dumps(document.allow)
     number = connection.execute(
         """INSERT INTO documents (id, title, text, metadata, digest, cut, snapshot, allow, language)
            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)""",
@@ -117,18 +118,19 @@ def _insert(connection: sqlite3.Connection, prepared: Prepared, snapshot: int) -
             document.id,
             document.title,
             document.text,
-            json.dumps(metadata),
+            stored_metadata,
             prepared.digest,
             prepared.cut,
             snapshot,
-            None if document.allow is None else json.dumps(document.allow),
+            allow,
             document.language,
         ),
     ).lastrowid
     allowed = [(number, name) for name in document.allow or ()]
     connection.executemany("INSERT INTO permissions (document, principal) VALUES (?, ?)", allowed)
-    sealed = seal(int(number or 0), document.id, document.title, json.dumps(metadata))
-    connection.execute("INSERT INTO seals (document, value) VALUES (?, ?)", (number, sealed))
+    sealed = seal(int(number or 0), document.id, document.title, stored_metadata, allow, document.language)
+    entry = (number, sealed, name_mark(document.id))
+    connection.execute("INSERT INTO seals (document, value, name) VALUES (?, ?, ?)", entry)
     values = []
     for position, (passage, vector) in enumerate(zip(prepared.passages, prepared.vectors, strict=True), start=1):
         stored = rows.vector_bytes(vector)
@@ -140,14 +142,8 @@ def _insert(connection: sqlite3.Connection, prepared: Prepared, snapshot: int) -
            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
         values,
     )
-    pairs = {
-        (number, key, attribute(item))
-        for key, value in metadata.items()
-        for item in (value if isinstance(value, list) else [value])
-    }
-    if document.language:
-        pairs.add((number, "language", attribute(document.language)))
-    connection.executemany("INSERT INTO attributes (document, key, value) VALUES (?, ?, ?)", sorted(pairs))
+    pairs = [(number, *pair) for pair in sorted(attributes(metadata, document.language))]
+    connection.executemany("INSERT INTO attributes (document, key, value) VALUES (?, ?, ?)", pairs)
     if prepared.source:
         _write_sources(connection, {document.id: prepared.source})
 

@@ -127,7 +127,8 @@ def document_digest(document: Document) -> str:
     extra = {"allow": document.allow, "language": document.language or None}
     if given := {name: value for name, value in extra.items() if value is not None}:
         parts.append(given)
-    content = json.dumps(parts, sort_keys=True)
+    # Damage may turn a stored text into bytes.
+    content = json.dumps(parts, sort_keys=True, default=repr)
     return hashlib.blake2b(content.encode(), digest_size=20).hexdigest()
 
 

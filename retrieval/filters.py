@@ -1,11 +1,18 @@
 """Filters: which passages a search may find, decided before it searches."""
 
 import json
+import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, Final
 
+import numpy as np
+
+from retrieval import rows
 from retrieval.documents import clean_text
+from retrieval.totals import check_total
+from retrieval.vectors import Numbers
 from tandem.errors import UserError
 
 DOCUMENT: Final = "document"
@@ -30,12 +37,36 @@ class Filter:
             return None
         return cls(tuple((clean_text(str(key)), _checked_values(key, value)) for key, value in values.items()))
 
-    def clause(self) -> tuple[str, list[Any]]:
-        """A condition on `documents` in SQL, made of constants only, and the values that it is given."""
-        parameters: list[Any] = []
-        for key, values in self.conditions:
-            parameters += _parameters(key, values)
-        return " AND ".join(_clause(key) for key, _ in self.conditions), parameters
+    def documents(self, connection: sqlite3.Connection) -> Numbers:
+        """Numbers of the documents that it allows in the state that `connection` sees, ascending.
+
+        Raises IndexCorrupt where the newest state is read and rows of it are lost.
+        """
+        found = [_documents(connection, key, values) for key, values in self.conditions]
+        return reduce(np.intersect1d, found)
+
+    def matches(self, document_id: str, metadata: Mapping[str, Any], language: str) -> bool:
+        """Whether it allows a document of which these are known; the slow twin of `documents`."""
+        return all(
+            document_id in values
+            if key == DOCUMENT
+            else document_id.startswith(values)
+            if key == DOCUMENT_PREFIX
+            else not {attribute(value) for value in values}.isdisjoint(
+                text for name, text in attributes(metadata, language) if name == key
+            )
+            for key, values in self.conditions
+        )
+
+
+def attributes(metadata: Mapping[str, Any], language: str) -> set[tuple[str, str]]:
+    """The pairs of key and stored value by which a document is found."""
+    pairs = {
+        (key, attribute(item))
+        for key, value in metadata.items()
+        for item in (value if isinstance(value, list) else [value])
+    }
+    return pairs | {("language", attribute(language))} if language else pairs
 
 
 def attribute(value: Any) -> str:
@@ -61,16 +92,15 @@ def _checked_values(key: object, value: Any) -> tuple[Any, ...]:
     return tuple(clean_text(item) if isinstance(item, str) and not about_id else item for item in values)
 
 
-def _clause(key: str) -> str:
+def _documents(connection: sqlite3.Connection, key: str, values: tuple[Any, ...]) -> Numbers:
     if key == DOCUMENT:
-        return "id IN (SELECT value FROM json_each(?))"
+        return np.unique(np.fromiter(rows.document_numbers(connection, values).values(), np.int64))
     if key == DOCUMENT_PREFIX:
-        return "EXISTS (SELECT 1 FROM json_each(?) WHERE substr(documents.id, 1, length(value)) = value)"
-    return """number IN (SELECT attributes.document FROM attributes
-                         WHERE key = ? AND attributes.value IN (SELECT value FROM json_each(?)))"""
-
-
-def _parameters(key: str, values: tuple[Any, ...]) -> list[str]:
-    if key in {DOCUMENT, DOCUMENT_PREFIX}:
-        return [json.dumps(values)]
-    return [key, json.dumps([attribute(value) for value in values])]
+        found = (number for name, number in rows.names(connection) if name.startswith(values))
+        return np.unique(np.fromiter(found, np.int64))
+    stored = sorted({attribute(value) for value in values})
+    query = "SELECT document FROM attributes WHERE key = ? AND value IN (SELECT value FROM json_each(?))"
+    numbers = np.fromiter((row[0] for row in connection.execute(query, (key, json.dumps(stored)))), np.int64)
+    if not rows.looks_back(connection):
+        check_total(connection, "attribute", numbers, key=[key], value=stored)
+    return np.unique(numbers)

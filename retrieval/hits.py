@@ -3,7 +3,6 @@
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -11,10 +10,8 @@ from retrieval import rows
 from retrieval.embedder import Vectors
 from retrieval.requests import Request
 from retrieval.results import Hit
-from retrieval.rows import StoredPassage
-
-Found = tuple[StoredPassage, str, str, dict[str, Any]]
-"""A passage with its document's id, title and metadata."""
+from retrieval.rows import ShownDocument, StoredPassage
+from retrieval.visible import check_shown
 
 
 def read_hits(
@@ -34,10 +31,11 @@ def read_hits(
     for first in range(0, len(ranked), request.k):
         part = ranked[first : first + request.k]
         found = rows.read_passages(connection, [number for number, _ in part])
+        check_shown(connection, (document for _, document in found.values()), request.filter, request.principals)
         for number, score in part:
             if len(hits) == request.k:
                 return hits
-            hit = _hit(found[number], score, vector, rerank_scores.get(number))
+            hit = _hit(*found[number], score, vector, rerank_scores.get(number))
             if least is not None and hit.similarity < least:
                 continue
             own = found[number][0].vector
@@ -71,18 +69,17 @@ def with_neighbours(connection: sqlite3.Connection, hits: Sequence[Hit], window:
     return widened
 
 
-def _hit(found: Found, score: float, vector: Vectors, rerank_score: float | None) -> Hit:
-    row, document, title, metadata = found
+def _hit(row: StoredPassage, document: ShownDocument, score: float, vector: Vectors, rerank_score: float | None) -> Hit:
     passage = row.passage
     return Hit(
-        document=document,
-        passage=f"{document}#{row.position}",
-        title=title,
+        document=document.id,
+        passage=f"{document.id}#{row.position}",
+        title=document.title,
         score=score,
         start=passage.start,
         end=passage.end,
         text=passage.text,
-        metadata=metadata,
+        metadata=document.metadata,
         section=passage.section,
         similarity=float(np.dot(row.vector, vector)),
         rerank_score=rerank_score,

@@ -26,7 +26,7 @@ from retrieval.search import Searcher
 from retrieval.store import DATABASE_NAME, IndexCorrupt, Store
 from retrieval.switch import settle, sweep
 from retrieval.sync import Planner
-from retrieval.visible import may_see, visible_ids
+from retrieval.visible import Places, hidden_documents, may_see
 from tandem.errors import ConfigError, NotFound, Unavailable, UserError
 from tandem.settings import RetrievalConfig
 
@@ -222,11 +222,9 @@ class Index:
         `snapshot` as in `search`.
         """
         with self._store.reading(snapshot) as connection:
-            infos = rows.document_infos(connection)
-            if principals is None:
-                return infos
-            visible = visible_ids(connection, principals)
-        return [info for info in infos if info.id in visible]
+            # Read for its checks: a damaged row would be counted to another document.
+            Places.read(connection)
+            return rows.document_infos(connection, set(hidden_documents(connection, principals).tolist()))
 
     def document(
         self, document_id: str, *, principals: frozenset[str] | None = None, snapshot: int | None = None

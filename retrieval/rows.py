@@ -3,7 +3,7 @@
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,12 +13,14 @@ from retrieval.documents import Document, document_digest
 from retrieval.embedder import Vectors
 from retrieval.passages import Passage
 from retrieval.results import DocumentInfo
-from retrieval.seals import seal
+from retrieval.seals import name_mark, seal
 from retrieval.store import WAY_OUT, IndexCorrupt
 from tandem.errors import NotFound
 
 _PASSAGE: Final = """passages.number, position, start, stop, passages.text, section, context, vector, checksum,
     (SELECT language FROM documents WHERE documents.number = passages.document)"""
+_DOCUMENT: Final = "documents.number, id, title, metadata, allow, language, value"
+_SEALS: Final = "LEFT JOIN seals ON seals.document = documents.number"
 _STORED_VECTOR: Final = np.dtype("<f4")
 
 
@@ -56,6 +58,17 @@ class StoredPassage:
     """Of its document."""
 
 
+@dataclass(frozen=True, slots=True)
+class ShownDocument:
+    """What is known of a document beside its text; verified."""
+
+    id: str
+    title: str
+    metadata: Mapping[str, Any]
+    allow: tuple[str, ...] | None
+    language: str
+
+
 def current_state(connection: sqlite3.Connection) -> State:
     """The newest snapshot that this transaction sees."""
     query = "SELECT number, token, documents, passages FROM snapshots ORDER BY number DESC LIMIT 1"
@@ -65,6 +78,11 @@ def current_state(connection: sqlite3.Connection) -> State:
 def newest_snapshot(connection: sqlite3.Connection) -> int:
     """The newest snapshot there is, also for a transaction that looks back to an older one."""
     return int(connection.execute("SELECT max(number) FROM main.snapshots").fetchone()[0])
+
+
+def looks_back(connection: sqlite3.Connection) -> bool:
+    """Whether this transaction sees an older snapshot than the newest."""
+    return current_state(connection).snapshot < newest_snapshot(connection)
 
 
 def has_state(connection: sqlite3.Connection, snapshot: int, token: str) -> bool:
@@ -80,15 +98,40 @@ def known_documents(connection: sqlite3.Connection, ids: Sequence[str] | None = 
     if ids is None:
         found = connection.execute(query)
     else:
+        numbers = json.dumps(list(document_numbers(connection, ids).values()))
         # A query of its own: with an OR for "all" SQLite would read every document.
-        found = connection.execute(f"{query} WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(list(ids)),))  # noqa: S608
+        found = connection.execute(f"{query} WHERE number IN (SELECT value FROM json_each(?))", (numbers,))  # noqa: S608
     return {row[0]: Known(*row[1:]) for row in found}
 
 
 def document_numbers(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, int]:
-    """Internal numbers of those of `ids` that exist."""
-    query = "SELECT id, number FROM documents WHERE id IN (SELECT value FROM json_each(?))"
-    return dict(connection.execute(query, (json.dumps(list(ids)),)).fetchall())
+    """Internal numbers of those of `ids` that exist; raises IndexCorrupt where the index of ids is damaged."""
+    query = """SELECT id, number, name FROM documents LEFT JOIN seals ON seals.document = number
+               WHERE id IN (SELECT value FROM json_each(?))"""
+    found = dict(map(_named, connection.execute(query, (json.dumps(list(ids)),))))
+    marks = {name_mark(name): name for name in ids if name not in found}
+    query = "SELECT name FROM seals WHERE name IN (SELECT value FROM json_each(?)) LIMIT 1"
+    lost = connection.execute(query, (json.dumps(list(marks)),)).fetchone() if marks else None
+    if lost:
+        raise _damaged(f"id of document {marks[lost[0]]!r}")
+    return found
+
+
+def names(connection: sqlite3.Connection) -> list[tuple[str, int]]:
+    """Id and number of every document; raises IndexCorrupt where one is not as it was written, or missing."""
+    query = "SELECT id, number, name FROM documents LEFT JOIN seals ON seals.document = number"
+    found = list(map(_named, connection.execute(query)))
+    sealed = connection.execute("SELECT count(*) FROM seals").fetchone()[0]
+    if len(dict(found)) != sealed:
+        raise _damaged("list of documents")
+    return found
+
+
+def _named(row: tuple[str, int, int | None]) -> tuple[str, int]:
+    name, number, mark = row
+    if name_mark(name) != mark:
+        raise _damaged(f"id of document {name!r}")
+    return name, number
 
 
 def deleted_ids(connection: sqlite3.Connection) -> dict[str, float]:
@@ -136,22 +179,16 @@ def last_purge(connection: sqlite3.Connection) -> float | None:
 
 def read_document(connection: sqlite3.Connection, document_id: str) -> Document:
     """The document as it was indexed; raises NotFound, and IndexCorrupt if its row changed since."""
-    query = """SELECT number, id, title, text, metadata, digest, allow, language, value
-               FROM documents LEFT JOIN seals ON seals.document = documents.number WHERE id = ?"""
-    row = connection.execute(query, (document_id,)).fetchone()
-    if row is None:
+    number = document_numbers(connection, [document_id]).get(document_id)
+    if number is None:
         raise missing(document_id)
-    number, name, title, text, metadata, digest, allow, language, value = row
-    # A damaged index of SQLite's may lead to the row of another document.
-    if name != document_id:
+    query = f"SELECT {_DOCUMENT}, text, digest FROM documents {_SEALS} WHERE number = ?"  # noqa: S608 - only constants
+    row = connection.execute(query, (number,)).fetchone()
+    if row is None or row[1] != document_id:
         raise _damaged(f"document {document_id!r}")
-    try:
-        names = None if allow is None else tuple(json.loads(allow))
-    except ValueError:
-        raise _damaged(f"document {document_id!r}") from None
-    document = Document(
-        document_id, title, text, _sealed(number, name, title, metadata, value), allow=names, language=language
-    )
+    *sealed, text, digest = row
+    shown = _shown(sealed)
+    document = Document(shown.id, shown.title, text, shown.metadata, allow=shown.allow, language=shown.language)
     if document_digest(document) != digest:
         raise _damaged(f"document {document_id!r}")
     return document
@@ -162,16 +199,24 @@ def missing(document_id: str) -> NotFound:
     return NotFound(f"There is no document {document_id!r} in the index.")
 
 
-def document_infos(connection: sqlite3.Connection) -> list[DocumentInfo]:
-    """All documents in the order of their ids."""
-    query = """SELECT documents.number, id, title, metadata, value, length(documents.text), count(passages.number)
-               FROM documents JOIN passages ON passages.document = documents.number
-                    LEFT JOIN seals ON seals.document = documents.number
-               GROUP BY documents.number ORDER BY id"""
-    return [
-        DocumentInfo(row[1], row[2], characters, passages, _sealed(*row))
-        for *row, characters, passages in connection.execute(query)
-    ]
+def document_infos(connection: sqlite3.Connection, hidden: Container[int] = ()) -> list[DocumentInfo]:
+    """All documents but those with the numbers `hidden`, in the order of their ids."""
+    query = f"""SELECT {_DOCUMENT}, length(documents.text), count(passages.number)
+                FROM documents {_SEALS} JOIN passages ON passages.document = documents.number
+                GROUP BY documents.number ORDER BY id"""  # noqa: S608 - only constants
+    infos = []
+    for *row, characters, passages in connection.execute(query):
+        document = _shown(row)
+        if row[0] not in hidden:
+            infos.append(DocumentInfo(document.id, document.title, characters, passages, document.metadata))
+    return infos
+
+
+def permissions_of_now(connection: sqlite3.Connection, ids: Sequence[str]) -> list[tuple[str, ...] | None]:
+    """Who may see those of `ids` that the newest snapshot has, whichever this transaction sees."""
+    query = f"""SELECT {_DOCUMENT} FROM main.documents LEFT JOIN main.seals ON seals.document = documents.number
+                WHERE id IN (SELECT value FROM json_each(?))"""  # noqa: S608 - only constants
+    return [_shown(row).allow for row in connection.execute(query, (json.dumps(list(ids)),))]
 
 
 def passages_of_document(connection: sqlite3.Connection, number: int) -> list[StoredPassage]:
@@ -217,19 +262,19 @@ def removals_after(connection: sqlite3.Connection, snapshot: int) -> list[int]:
 
 def read_passages(
     connection: sqlite3.Connection, numbers: Sequence[int]
-) -> dict[int, tuple[StoredPassage, str, str, dict[str, Any]]]:
-    """Number → passage, document id, title and metadata."""
-    query = f"""SELECT {_PASSAGE}, documents.number, id, title, metadata, value,
-                       substr(documents.text, start + 1, stop - start) = passages.text
-                FROM passages JOIN documents ON documents.number = passages.document
-                     LEFT JOIN seals ON seals.document = documents.number
+) -> dict[int, tuple[StoredPassage, ShownDocument]]:
+    """Number → passage, and the document that it is of."""
+    query = f"""SELECT {_PASSAGE}, substr(documents.text, start + 1, stop - start) = passages.text, {_DOCUMENT}
+                FROM passages JOIN documents ON documents.number = passages.document {_SEALS}
                 WHERE passages.number IN (SELECT value FROM json_each(?))"""  # noqa: S608 - only constants
     found = {}
-    for *row, owner, name, title, metadata, value, verbatim in connection.execute(query, (json.dumps(list(numbers)),)):
-        passage = _verified(row)
+    for *row, verbatim, number, name, title, metadata, allow, language, value in connection.execute(
+        query, (json.dumps(list(numbers)),)
+    ):
+        passage, document = _verified(row), _shown((number, name, title, metadata, allow, language, value))
         if not verbatim:
             raise _damaged(f"document {name!r}, of which passage {row[0]} is said to be a part,")
-        found[row[0]] = (passage, name, title, _sealed(owner, name, title, metadata, value))
+        found[row[0]] = (passage, document)
     missing = [number for number in numbers if number not in found]
     if missing:
         raise _damaged(f"passage {missing[0]}")
@@ -244,17 +289,21 @@ def vector_bytes(vector: Vectors) -> bytes:
 def checksum(position: int, passage: Passage, vector: bytes) -> bytes:
     """16 bytes over everything in a passage's row that an answer may show or rest on."""
     words = [position, passage.start, passage.end, passage.text, passage.section, passage.context]
-    digest = hashlib.blake2b(json.dumps(words).encode(), digest_size=16)
-    digest.update(vector)
+    # Damage may turn texts into bytes and bytes into texts, which SQLite hands on.
+    digest = hashlib.blake2b(json.dumps(words, default=repr).encode(), digest_size=16)
+    digest.update(vector if isinstance(vector, bytes) else repr(vector).encode())
     return digest.digest()
 
 
-def _sealed(number: int, name: str, title: str, metadata: str, value: bytes | None) -> dict[str, Any]:
-    """The document's metadata; raises IndexCorrupt unless all of it is as it was written."""
-    if seal(number, name, title, metadata) != value:
-        raise _damaged(f"document {name!r}")
-    values: dict[str, Any] = json.loads(metadata)
-    return values
+def _shown(row: Sequence[Any]) -> ShownDocument:
+    """From a row of `_DOCUMENT`; raises IndexCorrupt unless all of it is as it was written."""
+    *fields, value = row
+    if seal(*fields) != value:
+        raise _damaged(f"document {fields[1]!r}")
+    _, name, title, metadata, allow, language = fields
+    return ShownDocument(
+        name, title, json.loads(metadata), None if allow is None else tuple(json.loads(allow)), language
+    )
 
 
 def _verified(row: Sequence[Any]) -> StoredPassage:

@@ -9,6 +9,32 @@ from collections.abc import Mapping
 from typing import Final
 
 SCHEMA_VERSION: Final = 2
+PAIR_MODULUS: Final = 1_000_000_007
+"""A passage's number times its document's, modulo this prime: sums of it stay far below 64 bits."""
+
+
+def _counted(table: str, kind: str, key: str, value: str, number: str, pair: str = "0", when: str = "TRUE") -> str:
+    """Triggers that keep `totals` of `table`; in the arguments `row.` stands for the row that comes or goes."""
+    triggers = ""
+    for event, row, sign in (("INSERT", "new.", 1), ("DELETE", "old.", -1)):
+        trigger = f"""
+CREATE TRIGGER {kind}_{event.lower()} AFTER {event} ON {table} WHEN {when} BEGIN
+    INSERT INTO totals (kind, key, value, count, numbers, pairs)
+    VALUES ('{kind}', {key}, {value}, {sign}, {sign} * {number}, {sign} * {pair})
+    ON CONFLICT (kind, key, value) DO UPDATE SET
+        count = count + excluded.count, numbers = numbers + excluded.numbers, pairs = pairs + excluded.pairs;
+    DELETE FROM totals WHERE kind = '{kind}' AND key = {key} AND value = {value} AND count = 0;
+END;
+"""  # noqa: S608 - only constants
+        triggers += trigger.replace("row.", row)
+    return triggers
+
+
+_TOTALS_SO_FAR: Final = f"""
+INSERT INTO totals SELECT 'attribute', key, value, count(*), sum(document), 0 FROM attributes GROUP BY key, value;
+INSERT INTO totals SELECT 'passage', '', '', count(*), sum(number), sum(number * document % {PAIR_MODULUS})
+    FROM passages HAVING count(*) > 0;
+"""  # noqa: S608 - only constants
 
 # Version 1; what came later is in MIGRATIONS, so that a new database and an old one end alike.
 SCHEMA: Final = """
@@ -119,8 +145,25 @@ INSERT INTO erasures SELECT id, time FROM deletions;
 
 CREATE TABLE seals (                   -- one row for each document
     document INTEGER PRIMARY KEY REFERENCES documents (number) ON DELETE CASCADE,
-    value BLOB NOT NULL                -- over number, id, title and metadata; checked when read
+    value BLOB NOT NULL,               -- over its row but for the text; checked when read
+    name INTEGER NOT NULL              -- 64 bits of its id, by which one that is not found is looked for again
 ) STRICT;
-""",
+CREATE INDEX seals_name ON seals (name);
+
+CREATE TABLE totals (                  -- how many rows a condition has to find, so that a lost one is noticed
+    kind TEXT NOT NULL,                -- attribute, permission (its key is the principal), restricted, passage
+    key TEXT NOT NULL,
+    value TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    numbers INTEGER NOT NULL,          -- sum of their documents' numbers; of passages: of their own
+    pairs INTEGER NOT NULL,            -- passages only: sum of number times document, modulo a prime
+    PRIMARY KEY (kind, key, value)
+) STRICT, WITHOUT ROWID;
+"""  # noqa: S608 - only constants
+    + _counted("attributes", "attribute", "row.key", "row.value", "row.document")
+    + _counted("permissions", "permission", "row.principal", "''", "row.document")
+    + _counted("documents", "restricted", "''", "''", "row.number", when="row.allow IS NOT NULL")
+    + _counted("passages", "passage", "''", "''", "row.number", f"(row.number * row.document % {PAIR_MODULUS})")
+    + _TOTALS_SO_FAR,
 }
 """What each version adds to the one before it; `retrieval.history.mirror` then adds the tables of old rows."""

@@ -4,6 +4,7 @@ import json
 import sqlite3
 import threading
 from collections import OrderedDict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,7 +13,10 @@ import numpy as np
 from retrieval import rows
 from retrieval.filters import Filter
 from retrieval.lexical import LexicalIndex, View
-from retrieval.rows import State
+from retrieval.rows import ShownDocument, State
+from retrieval.schema import PAIR_MODULUS
+from retrieval.store import WAY_OUT, IndexCorrupt
+from retrieval.totals import check_total
 from retrieval.vectors import Numbers
 
 Principals = frozenset[str]
@@ -37,60 +41,80 @@ class Places:
         query = """SELECT group_concat(number), group_concat(document)
                    FROM (SELECT number, document FROM passages ORDER BY document, position)"""
         numbers, documents = (_numbers_in(text) for text in connection.execute(query).fetchone())
+        if not rows.looks_back(connection):
+            pairs = int((numbers * documents % PAIR_MODULUS).sum()) if len(numbers) == len(documents) else -1
+            check_total(connection, "passage", numbers, pairs=pairs)
         order = np.argsort(numbers, kind="stable")
         return cls(numbers[order], documents[order])
 
-    def of(self, documents: Numbers) -> Numbers:
-        """The passages of these documents, ascending."""
-        return self.passages[np.isin(self.documents, documents)]
+    def of(self, documents: Numbers | None, hidden: Numbers) -> Numbers:
+        """The passages of these documents (None: all) that are not `hidden`, ascending."""
+        wanted = ~np.isin(self.documents, hidden)
+        if documents is not None:
+            wanted &= np.isin(self.documents, documents)
+        return self.passages[wanted]
 
 
 def _numbers_in(text: str | None) -> Numbers:
     return np.fromstring(text or "", np.int64, sep=",")
 
 
-def visible_documents(
-    connection: sqlite3.Connection, filter: Filter | None, principals: Principals | None
-) -> Numbers | None:
-    """Numbers of the documents that `filter` allows and one of `principals` may see; None where those are all.
+def hidden_documents(connection: sqlite3.Connection, principals: Principals | None) -> Numbers:
+    """Numbers of the documents that none of `principals` may see; those closed to them since an older state, too.
 
     `principals` is None for the operator, who sees everything.
     """
-    hidden = np.zeros(0, np.int64) if principals is None else hidden_documents(connection, principals)
-    if filter is None and not len(hidden):
-        return None
-    clause, parameters = ("TRUE", []) if filter is None else filter.clause()
-    query = f"SELECT number FROM documents WHERE {clause}"  # noqa: S608 - only constants, values are bound
-    wanted = np.fromiter((row[0] for row in connection.execute(query, parameters)), np.int64)
-    return np.setdiff1d(wanted, hidden, assume_unique=True)
+    if principals is None:
+        return np.zeros(0, np.int64)
+    names = sorted(principals)
+    closed, given = _closed(connection, names, "main.")
+    check_total(connection, "restricted", closed)
+    check_total(connection, "permission", given, key=names)
+    hidden = np.setdiff1d(closed, given)
+    if not rows.looks_back(connection):
+        return hidden
+    query = """SELECT documents.number FROM documents JOIN main.documents AS present USING (id)
+               WHERE present.number IN (SELECT value FROM json_each(?))"""
+    since = _numbers(connection, query, json.dumps(hidden.tolist()))
+    return np.union1d(np.setdiff1d(*_closed(connection, names)), since)
 
 
-def hidden_documents(connection: sqlite3.Connection, principals: Principals) -> Numbers:
-    """Numbers of the documents that none of `principals` may see; those closed to them since an older state, too."""
-    query = """SELECT number FROM documents WHERE allow IS NOT NULL EXCEPT
-               SELECT document FROM permissions WHERE principal IN (SELECT value FROM json_each(?1))"""
-    if _looks_back(connection):
-        query += """ UNION SELECT documents.number FROM documents JOIN main.documents AS present USING (id)
-                     WHERE present.allow IS NOT NULL AND NOT EXISTS (SELECT 1 FROM main.permissions AS given
-                         WHERE given.document = present.number AND principal IN (SELECT value FROM json_each(?1)))"""
-    names = json.dumps(sorted(principals))
-    return np.fromiter((row[0] for row in connection.execute(query, (names,))), np.int64)
+def _closed(connection: sqlite3.Connection, names: Sequence[str], schema: str = "") -> tuple[Numbers, Numbers]:
+    """Documents that not everybody may see, and those of which one of `names` may."""
+    closed = f"SELECT number FROM {schema}documents WHERE allow IS NOT NULL"  # noqa: S608 - only constants
+    given = f"SELECT document FROM {schema}permissions WHERE principal IN (SELECT value FROM json_each(?))"  # noqa: S608
+    return _numbers(connection, closed), _numbers(connection, given, json.dumps(list(names)))
 
 
-def _looks_back(connection: sqlite3.Connection) -> bool:
-    return rows.current_state(connection).snapshot < rows.newest_snapshot(connection)
-
-
-def visible_ids(connection: sqlite3.Connection, principals: Principals) -> set[str]:
-    """Ids of the documents that one of `principals` may see."""
-    hidden = set(hidden_documents(connection, principals).tolist())
-    return {name for number, name in connection.execute("SELECT number, id FROM documents") if number not in hidden}
+def _numbers(connection: sqlite3.Connection, query: str, *parameters: str) -> Numbers:
+    return np.fromiter((row[0] for row in connection.execute(query, parameters)), np.int64)
 
 
 def may_see(connection: sqlite3.Connection, document_id: str, principals: Principals) -> bool:
     """Whether one of `principals` may see the document, which is there."""
     number = rows.document_numbers(connection, [document_id])[document_id]
     return number not in hidden_documents(connection, principals)
+
+
+def check_shown(
+    connection: sqlite3.Connection,
+    documents: Iterable[ShownDocument],
+    filter: Filter | None,
+    principals: Principals | None,
+) -> None:
+    """Raise IndexCorrupt where a document that is about to be shown is not one that may be found.
+
+    It was decided before the search, from rows made for it; this holds the documents' own, which are
+    sealed, against that: no damaged row may widen what is seen.
+    """
+    shown = {document.id: document for document in documents}
+    permissions = [document.allow for document in shown.values()]
+    if principals is not None and rows.looks_back(connection):
+        permissions += rows.permissions_of_now(connection, list(shown))
+    may = principals is None or all(allow is None or not principals.isdisjoint(allow) for allow in permissions)
+    fits = filter is None or all(filter.matches(name, d.metadata, d.language) for name, d in shown.items())
+    if not may or not fits:
+        raise IndexCorrupt(f"The index found a document that this search may not find; {WAY_OUT}")
 
 
 @dataclass(slots=True)
@@ -125,13 +149,13 @@ class VisibleCache:
         self, connection: sqlite3.Connection, state: State, filter: Filter | None, principals: Principals | None
     ) -> Visible:
         """What may be found in `state`, the one that `connection` sees; of an older one nothing is kept."""
-        if _looks_back(connection):
-            documents = visible_documents(connection, filter, principals)
-            if documents is None and rows.last_erasure(connection) <= state.snapshot:
+        if rows.looks_back(connection):
+            hidden = hidden_documents(connection, principals)
+            if filter is None and not len(hidden) and rows.last_erasure(connection) <= state.snapshot:
                 return Visible(None)
             # The indexes of that state may hold what was deleted by name since; the rows do not.
-            everything = Places.read(connection)
-            return Visible(everything.passages if documents is None else everything.of(documents))
+            wanted = None if filter is None else filter.documents(connection)
+            return Visible(Places.read(connection).of(wanted, hidden))
         # By what is written, not by equality: 1 and true are equal, and filters tell them apart.
         key = repr((filter, None if principals is None else sorted(principals)))
         with self._lock:
@@ -142,12 +166,12 @@ class VisibleCache:
                 self._kept.move_to_end(key)
                 return self._kept[key]
             places = self._places if is_newest else None
-        documents = visible_documents(connection, filter, principals)
-        if documents is None:
+        hidden = hidden_documents(connection, principals)
+        if filter is None and not len(hidden):
             visible = Visible(None)
         else:
             places = places or Places.read(connection)
-            numbers = places.of(documents)
+            numbers = places.of(None if filter is None else filter.documents(connection), hidden)
             visible = Visible(None if len(numbers) == len(places.passages) else numbers)
         with self._lock:
             if state.snapshot == self._snapshot:

@@ -142,8 +142,8 @@ def test_what_may_be_seen_is_decided_once_for_each_snapshot(tmp_path: Path, monk
     with open_index(tmp_path) as index:
         index.add(owned("ana"))
         decided = []
-        original = visible.visible_documents
-        monkeypatch.setattr(visible, "visible_documents", lambda *what: decided.append(what[1:]) or original(*what))
+        original = visible.hidden_documents
+        monkeypatch.setattr(visible, "hidden_documents", lambda *what: decided.append(what[1:]) or original(*what))
         for _ in range(3):
             for value in (True, 1, 2):
                 index.search("plan", filter={"number": value}, principals=frozenset({"ana", "staff"}))

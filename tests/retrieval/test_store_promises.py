@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -189,21 +190,52 @@ print(json.dumps(counts))
 def answers(index: Index) -> list[object]:
     """What some questions find, as JSON has it."""
     found: list[object] = []
-    for options in ({}, {"filter": {"even": True}}, {"filter": {"document": "d5"}}):
-        hits = index.search("the word5 of number", k=60, **options).hits
+    ana, ben = frozenset({"ana"}), frozenset({"ben", "staff"})
+    everything: list[dict[str, Any]] = [
+        {},
+        {"filter": {"even": True}},
+        {"filter": {"document": "d5"}},
+        {"filter": {"document_prefix": ["d4", "p"]}},
+        {"principals": ana},
+        {"principals": ben, "filter": {"even": False, "owner": ["x", "y"]}},
+    ]
+    for options in everything:
+        hits = index.search("the word5 of number", k=80, **options).hits
         found.append([[hit.document, hit.passage, hit.title, hit.text, hit.start, dict(hit.metadata)] for hit in hits])
     found.append([index.document(f"d{number}").text for number in range(60)])
-    found.append([[info.id, info.title, info.passages] for info in index.documents()])
+    for principals in (None, ana, ben):
+        found.append([[info.id, info.title, info.passages] for info in index.documents(principals=principals)])
     return found
 
 
-def flip(tmp_path: Path, times: int) -> dict[str, int]:
+def flip(tmp_path: Path, times: int, seed: int = 17) -> dict[str, int]:
     base = tmp_path / "base"
     with open_index(base) as index:
         index.add(documents(60))
         index.add([Document("d5", "Title 5", "the word5 of another number", {"even": False})])
+        index.add(
+            [
+                Document(
+                    f"p{number}",
+                    "t",
+                    f"the plan{number}",
+                    {"even": number % 3 == 0, "owner": "xyz"[number % 3]},
+                    (name,),
+                )
+                for number, name in enumerate(["ana", "ben", "staff", "eve"] * 4)
+            ]
+        )
         expected = json.loads(json.dumps(answers(index)))
-    command = [sys.executable, "-c", FLIPS, str(base), str(tmp_path / "work"), "17", json.dumps(expected), str(times)]
+    command = [
+        sys.executable,
+        "-c",
+        FLIPS,
+        str(base),
+        str(tmp_path / "work"),
+        str(seed),
+        json.dumps(expected),
+        str(times),
+    ]
     child = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT, check=False)
     last = child.stderr.strip().splitlines()[-3:]
     assert child.returncode == 0, f"{child.returncode}: {last}"
