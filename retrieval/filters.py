@@ -100,7 +100,7 @@ def _documents(connection: sqlite3.Connection, key: str, values: tuple[Any, ...]
         return np.unique(np.fromiter(found, np.int64))
     stored = sorted({attribute(value) for value in values})
     query = "SELECT document FROM attributes WHERE key = ? AND value IN (SELECT value FROM json_each(?))"
-    numbers = np.fromiter((row[0] for row in connection.execute(query, (key, json.dumps(stored)))), np.int64)
+    numbers = rows.numbers(connection, query, key, json.dumps(stored))
     if not rows.looks_back(connection):
         check_total(connection, "attribute", numbers, key=[key], value=stored)
     return np.unique(numbers)

@@ -312,6 +312,8 @@ class Index:
             with self._store.writing() as connection:
                 connection.executemany("INSERT OR IGNORE INTO meta (key, value) VALUES (?, ?)", list(mine.items()))
                 stored = dict(connection.execute("SELECT key, value FROM meta").fetchall())
+        if not stored.keys() >= mine.keys():
+            raise rows.damaged("name of the embedder")
         if stored["embedder_digest"] != self._embedder.digest:
             raise ConfigError(
                 f"The index {self.folder} was made with the embedder {stored['embedder']!r}"

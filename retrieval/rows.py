@@ -15,6 +15,7 @@ from retrieval.passages import Passage
 from retrieval.results import DocumentInfo
 from retrieval.seals import name_mark, seal
 from retrieval.store import WAY_OUT, IndexCorrupt
+from retrieval.vectors import Numbers
 from tandem.errors import NotFound
 
 _PASSAGE: Final = """passages.number, position, start, stop, passages.text, section, context, vector, checksum,
@@ -113,7 +114,7 @@ def document_numbers(connection: sqlite3.Connection, ids: Sequence[str]) -> dict
     query = "SELECT name FROM seals WHERE name IN (SELECT value FROM json_each(?)) LIMIT 1"
     lost = connection.execute(query, (json.dumps(list(marks)),)).fetchone() if marks else None
     if lost:
-        raise _damaged(f"id of document {marks[lost[0]]!r}")
+        raise damaged(f"id of document {marks[lost[0]]!r}")
     return found
 
 
@@ -123,14 +124,14 @@ def names(connection: sqlite3.Connection) -> list[tuple[str, int]]:
     found = list(map(_named, connection.execute(query)))
     sealed = connection.execute("SELECT count(*) FROM seals").fetchone()[0]
     if len(dict(found)) != sealed:
-        raise _damaged("list of documents")
+        raise damaged("list of documents")
     return found
 
 
 def _named(row: tuple[str, int, int | None]) -> tuple[str, int]:
     name, number, mark = row
     if name_mark(name) != mark:
-        raise _damaged(f"id of document {name!r}")
+        raise damaged(f"id of document {name!r}")
     return name, number
 
 
@@ -185,12 +186,12 @@ def read_document(connection: sqlite3.Connection, document_id: str) -> Document:
     query = f"SELECT {_DOCUMENT}, text, digest FROM documents {_SEALS} WHERE number = ?"  # noqa: S608 - only constants
     row = connection.execute(query, (number,)).fetchone()
     if row is None or row[1] != document_id:
-        raise _damaged(f"document {document_id!r}")
+        raise damaged(f"document {document_id!r}")
     *sealed, text, digest = row
     shown = _shown(sealed)
     document = Document(shown.id, shown.title, text, shown.metadata, allow=shown.allow, language=shown.language)
     if document_digest(document) != digest:
-        raise _damaged(f"document {document_id!r}")
+        raise damaged(f"document {document_id!r}")
     return document
 
 
@@ -217,6 +218,14 @@ def permissions_of_now(connection: sqlite3.Connection, ids: Sequence[str]) -> li
     query = f"""SELECT {_DOCUMENT} FROM main.documents LEFT JOIN main.seals ON seals.document = documents.number
                 WHERE id IN (SELECT value FROM json_each(?))"""  # noqa: S608 - only constants
     return [_shown(row).allow for row in connection.execute(query, (json.dumps(list(ids)),))]
+
+
+def numbers(connection: sqlite3.Connection, query: str, *parameters: str) -> Numbers:
+    """The only column of `query`, shape (rows,); raises IndexCorrupt where damage made other than numbers of it."""
+    found = [row[0] for row in connection.execute(query, parameters)]
+    if not all(isinstance(number, int) for number in found):
+        raise damaged("list of numbers")
+    return np.array(found, np.int64)
 
 
 def passages_of_document(connection: sqlite3.Connection, number: int) -> list[StoredPassage]:
@@ -273,11 +282,11 @@ def read_passages(
     ):
         passage, document = _verified(row), _shown((number, name, title, metadata, allow, language, value))
         if not verbatim:
-            raise _damaged(f"document {name!r}, of which passage {row[0]} is said to be a part,")
+            raise damaged(f"document {name!r}, of which passage {row[0]} is said to be a part,")
         found[row[0]] = (passage, document)
     missing = [number for number in numbers if number not in found]
     if missing:
-        raise _damaged(f"passage {missing[0]}")
+        raise damaged(f"passage {missing[0]}")
     return found
 
 
@@ -299,7 +308,7 @@ def _shown(row: Sequence[Any]) -> ShownDocument:
     """From a row of `_DOCUMENT`; raises IndexCorrupt unless all of it is as it was written."""
     *fields, value = row
     if seal(*fields) != value:
-        raise _damaged(f"document {fields[1]!r}")
+        raise damaged(f"document {fields[1]!r}")
     _, name, title, metadata, allow, language = fields
     return ShownDocument(
         name, title, json.loads(metadata), None if allow is None else tuple(json.loads(allow)), language
@@ -310,9 +319,10 @@ def _verified(row: Sequence[Any]) -> StoredPassage:
     number, position, start, stop, text, section, context, vector, expected, language = row
     passage = Passage(start, stop, text, section, context)
     if checksum(position, passage, vector) != expected:
-        raise _damaged(f"passage {number}")
+        raise damaged(f"passage {number}")
     return StoredPassage(number, position, passage, np.frombuffer(vector, dtype=_STORED_VECTOR), language)
 
 
-def _damaged(what: str) -> IndexCorrupt:
+def damaged(what: str) -> IndexCorrupt:
+    """The error for a row that is not as it was written."""
     return IndexCorrupt(f"The stored {what} does not match its checksum; {WAY_OUT}")

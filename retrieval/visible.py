@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import orjson
 
 from retrieval import rows
 from retrieval.filters import Filter
@@ -56,7 +57,10 @@ class Places:
 
 
 def _numbers_in(text: str | None) -> Numbers:
-    return np.fromstring(text or "", np.int64, sep=",")
+    try:
+        return np.asarray(orjson.loads(f"[{text or ''}]"), np.int64)
+    except (ValueError, TypeError, OverflowError):
+        raise rows.damaged("list of passages") from None
 
 
 def hidden_documents(connection: sqlite3.Connection, principals: Principals | None) -> Numbers:
@@ -75,7 +79,7 @@ def hidden_documents(connection: sqlite3.Connection, principals: Principals | No
         return hidden
     query = """SELECT documents.number FROM documents JOIN main.documents AS present USING (id)
                WHERE present.number IN (SELECT value FROM json_each(?))"""
-    since = _numbers(connection, query, json.dumps(hidden.tolist()))
+    since = rows.numbers(connection, query, json.dumps(hidden.tolist()))
     return np.union1d(np.setdiff1d(*_closed(connection, names)), since)
 
 
@@ -83,11 +87,7 @@ def _closed(connection: sqlite3.Connection, names: Sequence[str], schema: str = 
     """Documents that not everybody may see, and those of which one of `names` may."""
     closed = f"SELECT number FROM {schema}documents WHERE allow IS NOT NULL"  # noqa: S608 - only constants
     given = f"SELECT document FROM {schema}permissions WHERE principal IN (SELECT value FROM json_each(?))"  # noqa: S608
-    return _numbers(connection, closed), _numbers(connection, given, json.dumps(list(names)))
-
-
-def _numbers(connection: sqlite3.Connection, query: str, *parameters: str) -> Numbers:
-    return np.fromiter((row[0] for row in connection.execute(query, parameters)), np.int64)
+    return rows.numbers(connection, closed), rows.numbers(connection, given, json.dumps(list(names)))
 
 
 def may_see(connection: sqlite3.Connection, document_id: str, principals: Principals) -> bool:
