@@ -157,7 +157,8 @@ def pending_purge(connection: sqlite3.Connection, delays: Mapping[str, float]) -
     found = connection.execute(query).fetchall()
     if not found:
         return None
-    due = min(asked_at + delays[reason] for *_, reason, asked_at in found)
+    # A reason that damage made unknown is no reason to wait.
+    due = min(asked_at + delays.get(reason, 0.0) for *_, reason, asked_at in found)
     return Purge(max(row[0] for row in found), max(row[1] for row in found), sum(row[2] for row in found), due)
 
 

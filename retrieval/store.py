@@ -67,7 +67,8 @@ class Store:
                 self._require_in_use(connection)
                 if snapshot is not None:
                     look_back(connection, snapshot)
-                yield connection
+                with self._damage_named(connection):
+                    yield connection
             finally:
                 self._return(connection)
 
@@ -79,7 +80,8 @@ class Store:
             try:
                 connection.execute("BEGIN IMMEDIATE")
                 self._require_in_use(connection)
-                yield connection
+                with self._damage_named(connection):
+                    yield connection
                 connection.execute("COMMIT")
             finally:
                 self._return(connection)
@@ -212,6 +214,18 @@ class Store:
         mirror(connection)
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         connection.execute("COMMIT")
+
+    @contextlib.contextmanager
+    def _damage_named(self, connection: sqlite3.Connection) -> Iterator[None]:
+        """What a value of an impossible kind led to, as damage; an error with another cause stays what it is."""
+        try:
+            yield
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            if isinstance(error, UnicodeDecodeError) or connection.execute("PRAGMA quick_check(1)").fetchone() == (
+                "ok",
+            ):
+                raise
+            raise IndexCorrupt(f"The index {self.path} is damaged; {WAY_OUT}") from error
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
