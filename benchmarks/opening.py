@@ -15,21 +15,18 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.made_index import commit
 from benchmarks.paired import Comparison, arguments, in_turns, machine, report
-from retrieval.commits import Change
 from retrieval.derived import FILE_NAME
-from retrieval.documents import Document, document_digest
+from retrieval.documents import Document
 from retrieval.embedder import Vectors
 from retrieval.hash_embedder import HashEmbedder
 from retrieval.index import Index
-from retrieval.passages import Passage
-from retrieval.prepare import Prepared
 from retrieval.vectors import VectorIndex
 from tandem.settings import RetrievalConfig
 
 DIMENSION = 384
 PASSAGES = 20_000
-PASSAGES_OF_A_DOCUMENT = 10
 CLUSTERS = 500
 SETTINGS = RetrievalConfig()
 
@@ -57,20 +54,7 @@ def fill(index: Index, passages: int) -> None:
         count = min(20_000, passages - first)
         vectors = unit_vectors(count, chance)
         texts = [" ".join(row) for row in words[chance.integers(0, len(words), (count, 40))]]
-        prepared = [
-            _prepared(f"d{first + place}", texts[place : place + PASSAGES_OF_A_DOCUMENT], vectors[place:])
-            for place in range(0, count, PASSAGES_OF_A_DOCUMENT)
-        ]
-        index._commit(Change(write=prepared))
-
-
-def _prepared(name: str, texts: list[str], vectors: Vectors) -> Prepared:
-    passages, start = [], 0
-    for text in texts:
-        passages.append(Passage(start, start + len(text), text, "", ""))
-        start += len(text) + 2
-    document = Document(name, name, "\n\n".join(texts))
-    return Prepared(document, document_digest(document), "benchmark", passages, vectors[: len(texts)], None)
+        commit(index, first, texts, vectors)
 
 
 def open_seconds(folder: Path) -> float:

@@ -8,8 +8,8 @@ arithmetic. Rows of one kind are of about one length; the mixed ones are short a
 
 Counted are tokens of the rows, padding not, over the seconds from the beginning to the end of an epoch's steps:
 loading, evaluations and checkpoints are in neither. Beside each ratio stands that of the losses on rows that none of
-them was trained on. `--model` takes another folder; bfloat16, which pays in larger models only, is used from 50 million
-parameters, where the processor has it.
+them was trained on. `--model` takes another folder, and `--large` a model of 135 million parameters with random
+weights; bfloat16, which pays in larger models only, is used from 50 million, where the processor has it.
 """
 
 import random
@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.large_model import large_model
 from benchmarks.paired import SEED, Comparison, arguments, in_turns, interval, machine, report
 from retrieval.embedder import load_embedder
 from retrieval.index import Index
@@ -145,7 +146,7 @@ def measure(
         details = {
             "loss_ratio": interval([one.loss / other.loss for one, other in epochs]).show(3),
             "losses": [round(value, 4) for value in (epochs[-1][0].loss, epochs[-1][1].loss)],
-            "model": base.name,
+            "parameters": base.load_model().num_parameters(),
             "rows": len(rows),
             "batch_size": settings.batch_size,
             "tokens_of_a_row": {"shortest": lengths[0], "median": lengths[len(lengths) // 2], "longest": lengths[-1]},
@@ -208,19 +209,22 @@ def _loss(model: Any, held: Sequence[Row]) -> float:
 def main() -> None:
     parser = arguments("training", "Real tokens trained in a second, beside transformers.Trainer.", 5)
     parser.add_argument("--model", help="folder of a base model (default: the sample domain's)")
+    parser.add_argument("--large", action="store_true", help="a model of 135 M parameters with random weights")
     parser.add_argument("--rows", type=int, help=f"rows of each kind (default: {ROWS})")
     parser.add_argument("--kind", choices=list(ROWS), help="rows of this kind alone (default: all)")
     options = parser.parse_args()
     before, config = machine(), load_config(CONFIGURATION)
     base, settings = find_base(options.model or config.base_model), config.training.model_copy(update={"epochs": 1})
-    comparisons = [
-        comparison
-        for kind, count in ROWS.items()
-        if options.kind in (None, kind)
-        for comparison in measure(
-            base, *sample_rows(config, base, kind, options.rows or count), kind, settings, options.repetitions
-        )
-    ]
+    with tempfile.TemporaryDirectory() as folder:
+        base = large_model(base, Path(folder)) if options.large else base
+        comparisons = [
+            comparison
+            for kind, count in ROWS.items()
+            if options.kind in (None, kind)
+            for comparison in measure(
+                base, *sample_rows(config, base, kind, options.rows or count), kind, settings, options.repetitions
+            )
+        ]
     report("training", before, comparisons, options.json)
 
 
