@@ -9,7 +9,9 @@ from retrieval import copies
 from retrieval.check import verify
 from retrieval.copies import restore
 from retrieval.documents import Document
+from retrieval.switch import job_lock
 from tandem.errors import ConfigError, Unavailable
+from tandem.files import locked
 from tests.retrieval.helpers import documents, open_index
 
 
@@ -65,6 +67,26 @@ def test_whoever_has_the_replaced_index_open_is_told_and_loses_nothing_silently(
                 work()
             assert caught.value.code == "index_replaced"
     assert len(texts(tmp_path / "index")) == 4
+
+
+def test_a_new_connection_of_a_replaced_index_does_not_read_the_one_in_its_place(tmp_path: Path) -> None:
+    with open_index(tmp_path / "index") as index:
+        index.add(documents(4))
+        index.backup(tmp_path / "copy.db")
+        with index._store.copying():  # has the one connection that is idle, so that a search makes another
+            restore(tmp_path / "index", tmp_path / "copy.db")
+            with pytest.raises(Unavailable, match="took the place"):
+                index.search("word")
+
+
+def test_an_index_is_not_opened_nor_its_mark_taken_back_just_before_a_switch(tmp_path: Path) -> None:
+    with open_index(tmp_path / "index") as index:
+        index.add(documents(4))
+        with locked(job_lock(tmp_path / "index")):
+            index._store.mark_replaced(True)
+            with pytest.raises(Unavailable, match="or is about to"):
+                open_index(tmp_path / "index")
+            assert index._store.marked()
 
 
 def test_a_restoration_that_ends_before_the_switch_leaves_the_index_in_use(tmp_path: Path, monkeypatch) -> None:
