@@ -1,5 +1,6 @@
 """Backups while others write, and restorations that a kill cannot halve."""
 
+import contextlib
 import threading
 from pathlib import Path
 
@@ -73,7 +74,9 @@ def test_a_new_connection_of_a_replaced_index_does_not_read_the_one_in_its_place
     with open_index(tmp_path / "index") as index:
         index.add(documents(4))
         index.backup(tmp_path / "copy.db")
-        with index._store.copying():  # has the one connection that is idle, so that a search makes another
+        with contextlib.ExitStack() as busy:
+            while index._store._idle.qsize():  # so that the search has to make another
+                busy.enter_context(index._store.copying())
             restore(tmp_path / "index", tmp_path / "copy.db")
             with pytest.raises(Unavailable, match="took the place"):
                 index.search("word")
