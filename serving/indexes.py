@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from serving.openings import Openings
@@ -27,6 +28,17 @@ PATIENCE_SECONDS: Final = 10.0
 """How long a request waits for an index that is being opened, before it is told to come again."""
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Search:
+    """How passages are searched; None is as in the settings."""
+
+    k: int | None = None
+    filter: Mapping[str, Any] | None = None
+    snapshot: int | None = None
+    """The state to search; None: the newest."""
+    options: "Options | None" = None
 
 
 class Indexes:
@@ -68,20 +80,14 @@ class Indexes:
         }
 
     async def search(
-        self,
-        domain: str,
-        query: str,
-        k: int | None,
-        filter: Mapping[str, Any] | None,
-        *,
-        principals: frozenset[str] | None,
-        snapshot: int | None = None,
-        options: "Options | None" = None,
+        self, domain: str, query: str, how: Search, *, principals: frozenset[str] | None
     ) -> "SearchResult":
         """The passages nearest to `query` among those that one of `principals` may see (None: all), best first."""
 
         def work(index: "Index") -> "SearchResult":
-            return index.search(query, k, filter, principals=principals, snapshot=snapshot, options=options)
+            return index.search(
+                query, how.k, how.filter, principals=principals, snapshot=how.snapshot, options=how.options
+            )
 
         return await self._use(self._searching, domain, work)
 
