@@ -3,8 +3,8 @@
 `python -m benchmarks.under_load` starts `tandem serve` (its engine is not needed) on an index of 2,000 documents with
 the built-in embedder, and searches it 50 times a second over one connection. Every round has one stretch of each kind,
 in an order that changes: nothing else; hostile PDF, DOCX and one-line files uploaded one after the other; a commit of
-2,000 documents. A pair is a quantile of one such stretch and of the quiet one of its round. A search's milliseconds
-count from when it was due, so that those that a stall holds up all have it.
+as many documents as there are (`--documents`). A pair is a quantile of one such stretch and of the quiet one of its
+round. A search's milliseconds count from when it was due, so that those that a stall holds up all have it.
 """
 
 import http.client
@@ -31,7 +31,7 @@ DOCUMENTS = 2000
 STRETCH_SECONDS = 6.0
 PERIOD_SECONDS = 0.02
 QUANTILES = (50, 95, 99)
-QUIET, COMMIT = "nothing else", "a commit of 2,000 documents"
+QUIET, COMMIT = "nothing else", "a commit of as many documents as there are"
 WORDS = [f"{start}{end}" for start in ("ka", "lo", "mi", "ru", "te", "vo", "sa", "ne") for end in ("rin", "tal", "mo")]
 CONFIGURATION = """base_model: models/tiny
 domains:
@@ -46,6 +46,7 @@ class Server:
     """A running `tandem serve`."""
 
     port: int
+    documents: int
 
     def send(self, path: str, body: bytes, kind: str) -> int:
         """POST over a connection of its own; the status."""
@@ -65,14 +66,14 @@ class Server:
 
     def commit(self, turn: int) -> int:
         """Replace the documents by new texts in one request; the status."""
-        body = {"documents": [{"id": f"d{n}", "text": text} for n, text in enumerate(texts(turn))]}
+        body = {"documents": [{"id": f"d{n}", "text": text} for n, text in enumerate(texts(turn, self.documents))]}
         return self.send("documents", json.dumps(body).encode(), "application/json")
 
 
-def texts(turn: int) -> list[str]:
-    """As many texts of sixty words as there are documents, others in every turn."""
+def texts(turn: int, count: int) -> list[str]:
+    """`count` texts of sixty words, others in every turn."""
     chance = random.Random(f"{SEED} {turn}")
-    return [" ".join(chance.choices(WORDS, k=60)) for _ in range(DOCUMENTS)]
+    return [" ".join(chance.choices(WORDS, k=60)) for _ in range(count)]
 
 
 def hostile_files() -> dict[str, tuple[str, bytes]]:
@@ -160,6 +161,7 @@ def measure(server: Server, rounds: int) -> list[Comparison]:
             server, lambda: server.upload(file, data), STRETCH_SECONDS
         )
     stretch(server, None, STRETCH_SECONDS / 2)
+    server.commit(-2)
     found: list[dict[str, tuple[list[float], list[int]]]] = []
     for turn in range(rounds):
         order = random.Random(turn).sample(list(kinds), len(kinds))
@@ -182,7 +184,7 @@ def compared(found: list[dict[str, tuple[list[float], list[int]]]], name: str, q
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[Server]:
+def served(folder: Path, documents: int) -> Iterator[Server]:
     """`tandem serve` over the documents of turn −1."""
     from retrieval.documents import Document
     from retrieval.embedder import load_embedder
@@ -192,9 +194,9 @@ def served(folder: Path) -> Iterator[Server]:
     (folder / "tandem.yaml").write_text(CONFIGURATION)
     config = load_config(folder / "tandem.yaml")
     with Index.open(folder / "home" / "indexes" / "load", load_embedder(config.embedder), config.retrieval) as index:
-        index.add([Document(f"d{n}", f"d{n}", text) for n, text in enumerate(texts(-1))])
+        index.add([Document(f"d{n}", f"d{n}", text) for n, text in enumerate(texts(-1, documents))])
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = Server(listener.getsockname()[1])
+        server = Server(listener.getsockname()[1], documents)
     words = ["serve", "--config", str(folder / "tandem.yaml"), "--home", str(folder / "home"), "--port"]
     with (folder / "serve.log").open("wb") as log:
         process = subprocess.Popen([sys.executable, "-m", "tandem.cli", *words, str(server.port)], stderr=log)
@@ -220,9 +222,11 @@ def _wait(server: Server, process: "subprocess.Popen[bytes]", log: Path) -> None
 
 def main() -> None:
     """Serve, measure, print."""
-    options = arguments("under_load", "Latency of searches beside uploads and commits.", repetitions=5).parse_args()
+    parser = arguments("under_load", "Latency of searches beside uploads and commits.", repetitions=5)
+    parser.add_argument("--documents", type=int, default=DOCUMENTS, help="in the index and in a commit")
+    options = parser.parse_args()
     before = machine()
-    with tempfile.TemporaryDirectory() as folder, served(Path(folder)) as server:
+    with tempfile.TemporaryDirectory() as folder, served(Path(folder), options.documents) as server:
         report("under_load", before, measure(server, options.repetitions), options.json)
 
 
