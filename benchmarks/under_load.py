@@ -1,8 +1,8 @@
 """What uploads and commits do to the latency of other requests: searches beside them, and beside nothing.
 
 `python -m benchmarks.under_load` starts `tandem serve` (its engine is not needed) on an index of 2,000 documents with
-the built-in embedder, and searches it 50 times a second over one connection. Every round has one stretch of each kind,
-in an order that changes: nothing else; hostile PDF, DOCX and one-line files uploaded one after the other; a commit of
+the built-in embedder, and searches it ten times a second over one connection. Every round has one stretch of each kind,
+in an order that changes: nothing else; a hostile PDF, DOCX or one-line file uploaded every second; a commit of
 as many documents as there are (`--documents`). A pair is a quantile of one such stretch and of the quiet one of its
 round. A search's milliseconds count from when it was due, so that those that a stall holds up all have it.
 """
@@ -11,6 +11,7 @@ import http.client
 import io
 import json
 import random
+import secrets
 import socket
 import subprocess
 import sys
@@ -29,7 +30,8 @@ from benchmarks.paired import SEED, Comparison, arguments, machine, report
 
 DOCUMENTS = 2000
 STRETCH_SECONDS = 6.0
-PERIOD_SECONDS = 0.02
+PERIOD_SECONDS = 0.1
+UPLOAD_PERIOD_SECONDS = 1.0
 QUANTILES = (50, 95, 99)
 QUIET, COMMIT = "nothing else", "a commit of as many documents as there are"
 WORDS = [f"{start}{end}" for start in ("ka", "lo", "mi", "ru", "te", "vo", "sa", "ne") for end in ("rin", "tal", "mo")]
@@ -60,9 +62,13 @@ class Server:
             connection.close()
 
     def upload(self, name: str, data: bytes) -> int:
-        """Upload one file; the status."""
+        """Upload one file, other than all before it in its last bytes; the status."""
         head = f'--b\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\n\r\n'
-        return self.send("documents", head.encode() + data + b"\r\n--b--\r\n", "multipart/form-data; boundary=b")
+        return self.send(
+            "documents",
+            head.encode() + data + secrets.token_hex(4).encode() + b"\r\n--b--\r\n",
+            "multipart/form-data; boundary=b",
+        )
 
     def commit(self, turn: int) -> int:
         """Replace the documents by new texts in one request; the status."""
@@ -131,7 +137,7 @@ def search_while(server: Server, going_on: Callable[[], bool]) -> list[float]:
 
 
 def stretch(server: Server, disturb: Callable[[], int] | None, seconds: float) -> tuple[list[float], list[int]]:
-    """Searches for so long while `disturb` is done again and again; to the end of its one doing where `seconds` is 0.
+    """Searches for so long while `disturb` is done every second; to the end of its one doing where `seconds` is 0.
 
     Returns the milliseconds of the searches and the statuses of what was done beside them.
     """
@@ -140,7 +146,8 @@ def stretch(server: Server, disturb: Callable[[], int] | None, seconds: float) -
     def work() -> None:
         if disturb:
             statuses.append(disturb())
-            while time.monotonic() < end:
+            while time.monotonic() + UPLOAD_PERIOD_SECONDS < end:
+                time.sleep(UPLOAD_PERIOD_SECONDS)
                 statuses.append(disturb())
 
     thread = threading.Thread(target=work)

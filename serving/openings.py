@@ -61,10 +61,6 @@ class Openings:
         """Domain → `open`, `opening`, or what is wrong with it."""
         return {name: self._state(name) for name in self._config.domains}
 
-    def opened(self) -> "dict[str, Index]":
-        """The indexes that are open, by domain."""
-        return dict(self._open)
-
     def require(self, domain: str) -> "Index":
         """The open index of a domain; raises Unavailable with the code of what is wrong with it."""
         if domain in self._open:
