@@ -59,7 +59,12 @@ def ask(
 
         load_config(config).domain(domain)
     how = search_fields(k, filter, snapshot, min_similarity, collapse, neighbours, language)
-    body = {"domain": domain, "question": question, "variant": variant, **({"version": version} if version else {})}
+    body = {
+        "domain": domain,
+        "question": question,
+        "variant": variant,
+        **({"version": version} if version is not None else {}),
+    }
     answer = post(url, "/v1/ask", body | how, api_key, timeout)
     if json:
         print_json(answer)
