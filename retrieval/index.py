@@ -23,11 +23,11 @@ from retrieval.purge import DELAYS, Purger
 from retrieval.requests import Options, Request
 from retrieval.results import Commit, DocumentInfo, Failure, Hit, IndexStats, SearchResult
 from retrieval.search import Searcher
-from retrieval.store import DATABASE_NAME, IndexCorrupt, Store
+from retrieval.store import DATABASE_NAME, REPLACED, IndexCorrupt, Store
 from retrieval.switch import settle, sweep
 from retrieval.sync import Planner
 from retrieval.visible import Places, hidden_documents, may_see
-from tandem.errors import ConfigError, NotFound, Unavailable, UserError
+from tandem.errors import ConfigError, NotFound, TandemError, UserError
 from tandem.settings import RetrievalConfig
 
 __all__ = [
@@ -103,13 +103,10 @@ class Index:
             if not self._closed:
                 self._closed = True
                 try:
-                    with self._store.reading() as connection:
-                        self._derived.catch_up(connection)
-                    self._derived.save(self._store, always=True)
-                except Unavailable as error:
-                    # Nothing of a replaced index is to be kept.
-                    if error.code != "index_replaced":
-                        raise
+                    with _unless_replaced():
+                        with self._store.reading() as connection:
+                            self._derived.catch_up(connection)
+                        self._derived.save(self._store, always=True)
                 finally:
                     self._purger.close()
                     self._store.close()
@@ -282,9 +279,11 @@ class Index:
                 _require(connection, change.remove)
             commit = apply(connection, change)
         commit = replace(commit, warnings=self._unread_languages(change))
-        with self._store.reading() as connection:
-            self._derived.catch_up(connection)
-        self._derived.save(self._store)
+        # The commit is made: what took the place of this index since has it, or was meant to be without it.
+        with _unless_replaced():
+            with self._store.reading() as connection:
+                self._derived.catch_up(connection)
+            self._derived.save(self._store)
         if commit.removed or commit.replaced:
             self._purger.wake()
         return commit
@@ -322,6 +321,16 @@ class Index:
                 f" `tandem index {self.folder.name} --reembed`, which embeds its documents anew.",
                 code="embedder_mismatch",
             )
+
+
+@contextlib.contextmanager
+def _unless_replaced() -> Iterator[None]:
+    """Skip the rest of the body where the index was replaced or closed: nothing derived of it is to be kept."""
+    try:
+        yield
+    except TandemError as error:
+        if error.code not in REPLACED:
+            raise
 
 
 def _size(folder: Path) -> int:

@@ -13,7 +13,7 @@ from typing import Final
 
 from retrieval import rows
 from retrieval.derived import Derived
-from retrieval.store import Store
+from retrieval.store import REPLACED, Store
 from tandem.errors import TandemError
 from tandem.files import locked
 
@@ -88,6 +88,8 @@ class Purger:
         try:
             return self.purge()
         except (TandemError, OSError) as error:
+            if isinstance(error, TandemError) and error.code in REPLACED:
+                return True
             _logger.warning("deleted text could not be purged from %s yet: %s", self._lock_path.parent, error)
             return False
 
@@ -109,7 +111,7 @@ class Purger:
         try:
             pending = self._pending()
         except TandemError as error:
-            if error.code == "index_closed":
+            if error.code in REPLACED:
                 return None
             _logger.warning("what is to be purged cannot be read: %s", error)
             return _RETRY_SECONDS

@@ -5,6 +5,7 @@ locking (WAL). A reader sees one snapshot from its first to its last row.
 """
 
 import contextlib
+import os
 import queue
 import secrets
 import sqlite3
@@ -20,6 +21,8 @@ from retrieval.seals import seal_all
 from tandem.errors import ConfigError, TandemError, Unavailable
 
 DATABASE_NAME: Final = "index.db"
+REPLACED: Final = frozenset({"index_replaced", "index_closed"})
+"""Codes of errors after which the same request may succeed on the index that is opened next."""
 BUSY_TIMEOUT_SECONDS: Final = 30.0
 # Emptying the log holds up writers while it waits for readers; it is tried again instead.
 TRUNCATE_TIMEOUT_SECONDS: Final = 2.0
@@ -42,6 +45,8 @@ class Store:
         self._idle: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue()
         self._writing = threading.Lock()
         self._closed = False
+        self.opened: os.stat_result | None = None
+        """Which file this is: another may take its place under the same path."""
         with self._errors():
             connection = self._connect()
             try:
@@ -50,7 +55,6 @@ class Store:
             finally:
                 connection.close()
         self.opened = path.stat()
-        """Which file this is: another may take its place under the same path."""
 
     @contextlib.contextmanager
     def reading(self, snapshot: int | None = None) -> Iterator[sqlite3.Connection]:
@@ -96,14 +100,21 @@ class Store:
             finally:
                 self._return(connection)
 
-    def replaced(self) -> bool:
-        """Whether another index took the place of this one, or was about to."""
+    def marked(self) -> bool:
+        """Whether another index was about to take the place of this one."""
         with self._errors():
             connection = self._borrow()
             try:
-                return _is_replaced(connection)
+                return _is_marked(connection)
             finally:
                 self._return(connection)
+
+    def in_place(self) -> bool:
+        """Whether the path still leads to this database."""
+        try:
+            return self.opened is None or os.path.samestat(self.path.stat(), self.opened)
+        except OSError:
+            return False
 
     def mark_replaced(self, replaced: bool) -> None:
         """Refuse all reading and writing, here and in other processes, or no longer."""
@@ -118,12 +129,8 @@ class Store:
                 self._return(connection)
 
     def _require_in_use(self, connection: sqlite3.Connection) -> None:
-        if _is_replaced(connection):
-            raise Unavailable(
-                f"Another index took the place of {self.path.parent} (it was restored or embedded anew);"
-                " open it again, which for a server means to start it anew.",
-                code="index_replaced",
-            )
+        if _is_marked(connection) or not self.in_place():
+            raise replaced(self.path.parent)
 
     def vacuum(self) -> None:
         """Write the file anew, so that nothing is left of what was deleted from it.
@@ -186,9 +193,15 @@ class Store:
             # are overwritten, so that deleted text does not stay in the file.
             for pragma in ("synchronous = FULL", "foreign_keys = ON", "secure_delete = ON"):
                 connection.execute(f"PRAGMA {pragma}")
-        except sqlite3.Error:
+            # Opens the files beside it, too: those of another database, if that took the place meanwhile.
+            connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+            failure = None
+        except sqlite3.Error as error:
+            failure = error
+        in_place = self.in_place()
+        if failure or not in_place:
             connection.close()
-            raise
+            raise (failure if failure and in_place else replaced(self.path.parent)) from failure
         return connection
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
@@ -241,6 +254,15 @@ class Store:
             raise IndexCorrupt(f"The index {self.path} is damaged; {WAY_OUT}") from error
 
 
+def replaced(folder: Path) -> Unavailable:
+    """The error of an index whose place another took."""
+    return Unavailable(
+        f"Another index took the place of {folder}, or is about to (restored or embedded anew);"
+        " open it again in a moment.",
+        code="index_replaced",
+    )
+
+
 def insert_snapshot(connection: sqlite3.Connection, number: int) -> None:
     """Begin state `number`; its totals are set by the commit that makes it."""
     connection.execute(
@@ -249,7 +271,7 @@ def insert_snapshot(connection: sqlite3.Connection, number: int) -> None:
     )
 
 
-def _is_replaced(connection: sqlite3.Connection) -> bool:
+def _is_marked(connection: sqlite3.Connection) -> bool:
     return connection.execute("SELECT 1 FROM meta WHERE key = 'replaced'").fetchone() is not None
 
 

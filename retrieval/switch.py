@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-from retrieval.store import Store
+from retrieval.store import Store, replaced
 from tandem.errors import TandemError
 from tandem.files import locked, sync_folder
 
@@ -51,12 +51,19 @@ def switch(next_folder: Path, folder: Path) -> None:
 
 
 def settle(folder: Path, store: Store) -> None:
-    """Undo the mark of a switch that was killed before it happened: the index in its place is the one in use."""
-    if store.replaced():
-        with locked(switch_lock(folder)):
-            # The path may lead to the new database by now, which has no mark.
-            if os.path.samestat(store.path.stat(), store.opened):
-                store.mark_replaced(False)
+    """Undo the mark of a switch that was killed before it happened: the index in its place is the one in use.
+
+    Raises Unavailable (`index_replaced`) while the switch is still to come.
+    """
+    if store.marked():
+        try:
+            # Whoever marked it holds this until the switch; what is written after the mark would be lost.
+            with locked(job_lock(folder), wait=False):
+                # The path may lead to the new database by now, which has no mark.
+                if store.in_place():
+                    store.mark_replaced(False)
+        except BlockingIOError as error:
+            raise replaced(folder) from error
 
 
 def _exchange(one: Path, other: Path) -> None:

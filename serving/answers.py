@@ -1,11 +1,12 @@
 """Questions and answers inside the gateway, and the evidence that goes out with an answer."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from serving.citations import CheckedAnswer
 from serving.engine import Json
+from serving.indexes import Search
 from serving.targets import Target
 from tandem.prompt import Message
 
@@ -24,8 +25,7 @@ class Asked:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     answer_tokens: int | None = None
     stream: bool = False
-    k: int | None = None
-    filter: Mapping[str, Any] | None = None
+    search: Search = field(default_factory=Search)
     principals: frozenset[str] | None = None
     """Names under which documents are seen; None sees all."""
 
@@ -59,7 +59,8 @@ class Answer:
     """The end of a flow: the checked text and everything that is known of how it came about.
 
     `found` and `shown` count passages, None where the variant retrieves none; what was found and not shown did not
-    fit the model's context.
+    fit the model's context. `language` is the question's, where the search had or found one, and `warnings` has a
+    sentence for everything that limited it.
     """
 
     asked: Asked
@@ -70,6 +71,8 @@ class Answer:
     found: int | None
     shown: int | None
     timings_ms: Mapping[str, float]
+    language: str | None = None
+    warnings: Sequence[str] = ()
 
 
 @dataclass
@@ -106,6 +109,8 @@ def evidence(answer: Answer) -> Json:
         "citation_repairs": checked.mended,
         "citations_removed": checked.removed,
         "passages": None if answer.found is None else _passages(answer.found, answer.shown or 0),
+        "language": answer.language,
+        "warnings": list(answer.warnings),
         "versions": vars(versions),
         "timings_ms": {name: round(value, 3) for name, value in answer.timings_ms.items()},
     }

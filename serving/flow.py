@@ -78,6 +78,8 @@ async def answer(services: Services, asked: Asked) -> AsyncGenerator[Json | Answ
             found=len(found.hits) if found else None,
             shown=prompt.shown if found else None,
             timings_ms=dict(seen.timings_ms),
+            language=(found.language or None) if found else None,
+            warnings=found.warnings if found else (),
         )
         yield seen.answer
 
@@ -101,7 +103,7 @@ async def retrieve(services: Services, asked: Asked) -> "SearchResult | None":
     if not asked.target.retrieves:
         return None
     return await services.indexes.search(
-        asked.target.domain, asked.retrieval_query, asked.k, asked.filter, principals=asked.principals
+        asked.target.domain, asked.retrieval_query, asked.search, principals=asked.principals
     )
 
 
@@ -110,7 +112,10 @@ async def make_prompt(services: Services, asked: Asked, found: "SearchResult | N
     domain = services.config.domains[asked.target.domain]
     system = "\n".join(filter(None, (domain.system_prompt, asked.instructions))) or None
     hits = found.hits if found else ()
-    passages = [Passage(passage_title(hit.title, hit.section, hit.text), hit.text) for hit in hits]
+    passages = [
+        Passage(passage_title(hit.title, hit.section, source.text), source.text)
+        for hit, source in zip(hits, sources(hits), strict=True)
+    ]
     # Markers and signs in earlier turns name earlier passages, or are forged.
     history = [{**turn, "content": clean_text(turn["content"])} for turn in asked.history] if found else asked.history
 
@@ -144,8 +149,11 @@ def check(text: str, asked: Asked, found: "SearchResult | None", prompt: Prompt)
 
 
 def sources(hits: "Sequence[Hit]") -> list[Source]:
-    """The shown passages as the citations see them."""
-    return [Source(hit.document, hit.passage, hit.start, hit.text) for hit in hits]
+    """The passages as the model and the citations see them, each with its neighbours where these were asked for."""
+    return [
+        Source(hit.document, hit.passage, hit.start - len(hit.before), hit.before + hit.text + hit.after)
+        for hit in hits
+    ]
 
 
 def versions(config: Config, adapter: Adapter | None, found: "SearchResult | None") -> Versions:

@@ -1,14 +1,12 @@
-"""The domains' indexes inside the gateway: opened once, used from threads so that the event loop never waits."""
+"""The domains' indexes inside the gateway: used from threads so that the event loop never waits."""
 
 import asyncio
-import contextlib
-import logging
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from serving.openings import Openings
 from serving.targets import check_domain
 from tandem.config import Config
 from tandem.errors import TandemError, Unavailable
@@ -22,127 +20,132 @@ if TYPE_CHECKING:
     from retrieval.results import Commit, DocumentInfo, Failure, IndexStats, SearchResult
 
 SEARCH_THREADS: Final = 4
+PARSING_THREADS: Final = 2
+ATTEMPTS: Final = 3
+"""On how many indexes, each replaced by the next, one request is tried."""
+
+PATIENCE_SECONDS: Final = 10.0
+"""How long a request waits for an index that is being opened, before it is told to come again."""
 
 T = TypeVar("T")
-logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Search:
+    """How passages are searched; None is as in the settings."""
+
+    k: int | None = None
+    filter: Mapping[str, Any] | None = None
+    snapshot: int | None = None
+    """The state to search; None: the newest."""
+    options: "Options | None" = None
 
 
 class Indexes:
-    """Every domain's index. Searches share a few threads; changes go through one of their own, one at a time."""
+    """Every domain's index. Searches share a few threads, and parsing; changes go through one of their own."""
 
     def __init__(self, config: Config, workspace: Workspace, load_embedder: Callable[[], "Embedder"]) -> None:
         self._config = config
-        self._workspace = workspace
-        self._load_embedder = load_embedder
-        self._open: dict[str, Index] = {}
-        self._problems: dict[str, str] = {}
-        self._closing = False
+        self._openings = Openings(config, workspace, load_embedder)
         self._searching = ThreadPoolExecutor(SEARCH_THREADS, thread_name_prefix="search")
         self._changing = ThreadPoolExecutor(1, thread_name_prefix="index-change")
+        # Its own: a hostile file takes its parser's whole time limit, and no change has to wait for that.
+        self._parsing = ThreadPoolExecutor(PARSING_THREADS, thread_name_prefix="parse")
 
     async def open(self) -> None:
-        """Load the embedder and open all indexes; a broken one is reported and leaves the others usable.
-
-        Loading takes seconds and cannot be interrupted, so it has a thread that does not keep the process alive.
-        """
-        opened = asyncio.Event()
-        loop = asyncio.get_running_loop()
-
-        def work() -> None:
-            try:
-                self._open_all()
-            except Exception as error:
-                logger.exception("The indexes cannot be opened.")
-                self._problems.update(dict.fromkeys(self._config.domains, str(error)))
-            finally:
-                with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                    loop.call_soon_threadsafe(opened.set)
-
-        threading.Thread(target=work, name="index-open", daemon=True).start()
-        await opened.wait()
+        """Load the embedder and open all indexes; a broken one is reported and leaves the others usable."""
+        await self._openings.open_all()
 
     def close(self) -> None:
         """Finish what runs and close the indexes that are open."""
-        self._closing = True
+        self._openings.closing = True
+        self._parsing.shutdown()
         self._changing.shutdown()
         self._searching.shutdown()
-        for index in list(self._open.values()):
-            index.close()
-        self._open.clear()
+        self._openings.close()
 
     def states(self) -> dict[str, str]:
         """Domain → `open`, `opening`, or what is wrong with it."""
-        return {name: self._problems.get(name, "open" if name in self._open else "opening") for name in self._domains()}
+        return self._openings.states()
+
+    async def require(self, domain: str) -> None:
+        """Raise Unavailable unless the domain's index can be searched now."""
+        await self._use(self._searching, domain, lambda index: index.snapshot, patient=False)
 
     async def snapshots(self) -> dict[str, int]:
-        """Domain → number of its snapshot, for the open ones."""
-        return await self._run(self._searching, lambda: {name: i.snapshot for name, i in list(self._open.items())})
+        """Domain → number of its snapshot, for the open ones; one that was replaced is opened anew."""
+        found = await asyncio.gather(*map(self._snapshot, self._config.domains))
+        return {
+            domain: number for domain, number in zip(self._config.domains, found, strict=True) if number is not None
+        }
 
     async def search(
-        self,
-        domain: str,
-        query: str,
-        k: int | None,
-        filter: Mapping[str, Any] | None,
-        *,
-        principals: frozenset[str] | None,
-        snapshot: int | None = None,
-        options: "Options | None" = None,
+        self, domain: str, query: str, how: Search, *, principals: frozenset[str] | None
     ) -> "SearchResult":
         """The passages nearest to `query` among those that one of `principals` may see (None: all), best first."""
-        search = partial(self._index(domain).search, principals=principals, snapshot=snapshot, options=options)
-        return await self._run(self._searching, search, query, k, filter)
+
+        def work(index: "Index") -> "SearchResult":
+            return index.search(
+                query, how.k, how.filter, principals=principals, snapshot=how.snapshot, options=how.options
+            )
+
+        return await self._use(self._searching, domain, work)
 
     async def documents(self, domain: str, *, principals: frozenset[str] | None) -> "list[DocumentInfo]":
         """What is indexed and may be seen."""
-        return await self._run(self._searching, partial(self._index(domain).documents, principals=principals))
+        return await self._use(self._searching, domain, lambda index: index.documents(principals=principals))
 
     async def document(self, domain: str, name: str, *, principals: frozenset[str] | None) -> "Document":
         """One document with its text; NotFound, also where it may not be seen."""
-        return await self._run(self._searching, partial(self._index(domain).document, name, principals=principals))
+        return await self._use(self._searching, domain, lambda index: index.document(name, principals=principals))
 
     async def stats(self, domain: str) -> "IndexStats":
         """Sizes of the index."""
-        return await self._run(self._searching, self._index(domain).stats)
+        return await self._use(self._searching, domain, lambda index: index.stats())
 
     async def add(self, domain: str, documents: "Sequence[Document]") -> "Commit":
         """Add or replace documents in one commit."""
-        return await self._run(self._changing, self._index(domain).add, documents)
+        return await self._use(self._changing, domain, lambda index: index.add(documents))
 
     async def delete(self, domain: str, names: Sequence[str]) -> "Commit":
         """Take documents out; NotFound when one is not there."""
-        return await self._run(self._changing, self._index(domain).delete, names)
+        return await self._use(self._changing, domain, lambda index: index.delete(names))
 
     async def parse(self, name: str, data: bytes) -> "tuple[list[Document], list[Failure]]":
         """The documents in an uploaded file, and the rows of it that are none; UnreadableDocument."""
         from retrieval.parsers import parse_all
 
-        return await self._run(self._changing, parse_all, data, name)
+        return await self._run(self._parsing, parse_all, data, name)
 
-    def _domains(self) -> list[str]:
-        return list(self._config.domains)
+    async def _snapshot(self, domain: str) -> int | None:
+        try:
+            return await self._use(self._searching, domain, lambda index: index.snapshot, patient=False)
+        except TandemError:
+            return None
 
-    def _index(self, domain: str) -> "Index":
+    async def _use(
+        self,
+        pool: ThreadPoolExecutor,
+        domain: str,
+        work: "Callable[[Index], T]",
+        patient: bool = True,
+    ) -> T:
+        """What `work` returns of the domain's index, of the next one where that was replaced before it could.
+
+        Such an error comes before anything is committed, so that trying again does nothing twice.
+        """
+        from retrieval.store import REPLACED
+
         check_domain(domain, self._config)
-        if domain in self._problems:
-            raise Unavailable(f"The index of {domain!r} cannot be used: {self._problems[domain]}")
-        if domain not in self._open:
-            raise Unavailable(f"The index of {domain!r} is being opened; try again in a moment.")
-        return self._open[domain]
-
-    def _open_all(self) -> None:
-        from retrieval.index import Index
-
-        embedder = self._load_embedder()
-        for domain in self._domains():
-            if self._closing:
-                return
+        for _ in range(ATTEMPTS):
+            index = await self._openings.get(domain, PATIENCE_SECONDS if patient else 0)
             try:
-                folder = self._workspace.index_folder(domain)
-                self._open[domain] = Index.open(folder, embedder, self._config.retrieval)
-            except (TandemError, OSError) as error:
-                logger.error("The index of %r cannot be opened: %s", domain, error)
-                self._problems[domain] = str(error)
+                return await self._run(pool, work, index)
+            except TandemError as error:
+                if error.code not in REPLACED:
+                    raise
+                self._openings.renew(domain, index)
+        raise Unavailable(f"The index of {domain!r} is being replaced; try again in a moment.", code="index_replaced")
 
     async def _run(self, pool: ThreadPoolExecutor, function: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(pool, function, *arguments)

@@ -30,10 +30,11 @@ class Metrics:
         self.in_flight = Gauge("tandem_requests_in_flight", "Requests being answered.", registry=self.registry)
         self.engine_up = Gauge("tandem_engine_up", "1 while the engine answers.", registry=self.registry)
         self.engine_restarts = Gauge("tandem_engine_restarts", "Restarts of the engine.", registry=self.registry)
-        self.snapshot = Gauge("tandem_index_snapshot", "Number of the state.", ["domain"], registry=self.registry)
+        self.snapshot = Gauge("tandem_index_snapshot", "State of an open index.", ["domain"], registry=self.registry)
 
     def expose(self, snapshots: Mapping[str, int]) -> bytes:
         """All of them in Prometheus' text format."""
+        self.snapshot.clear()
         for domain, snapshot in snapshots.items():
             self.snapshot.labels(domain).set(snapshot)
         return generate_latest(self.registry)

@@ -1,11 +1,14 @@
 """What clients send, as pydantic models: every field named, everything else refused."""
 
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tandem.prompt import MAX_PASSAGES
+
+if TYPE_CHECKING:
+    from serving.indexes import Search
 
 PassageCount = Annotated[int, Field(ge=1, le=MAX_PASSAGES)]
 Text = Annotated[str, Field(min_length=1)]
@@ -75,11 +78,32 @@ class StreamOptions(Request):
     include_usage: bool = False
 
 
-class RetrievalOptions(Request):
-    """Our own field `tandem` of a chat request: how many passages, and which may be used."""
+class SearchOptions(Request):
+    """How passages are searched; what is left out is as in the settings under `retrieval`."""
+
+    k: Annotated[int, Field(ge=1, le=100)] | None = None
+    filter: dict[str, Any] | None = None
+    snapshot: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+    """Searches the index as it was then, less what was deleted since."""
+    min_similarity: Annotated[float, Field(ge=-1, le=1)] | None = None
+    collapse: Annotated[float, Field(gt=0, le=1)] | None = None
+    neighbours: Annotated[int, Field(ge=0, le=10)] | None = None
+    language: Annotated[str, Field(pattern=r"^[a-z]{2}$")] | None = None
+    """Of the question, ISO 639-1, instead of the one that is detected."""
+
+    def search(self) -> "Search":
+        """These, for the index."""
+        from retrieval.requests import Options
+        from serving.indexes import Search
+
+        options = Options(self.min_similarity, self.collapse, self.neighbours, self.language)
+        return Search(self.k, self.filter, self.snapshot, options)
+
+
+class PassageOptions(SearchOptions):
+    """How the passages are searched that the model reads: the field `tandem` of a chat request."""
 
     k: PassageCount | None = None
-    filter: dict[str, Any] | None = None
 
 
 class Generation(Body):
@@ -132,7 +156,7 @@ class ChatRequest(Generation):
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     response_format: dict[str, Any] | None = None
-    tandem: RetrievalOptions = RetrievalOptions()
+    tandem: PassageOptions = PassageOptions()
 
     @property
     def answer_tokens(self) -> int | None:
@@ -147,7 +171,7 @@ class CompletionRequest(Generation):
     logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
 
 
-class AskRequest(Body):
+class AskRequest(Body, PassageOptions):
     """POST /v1/ask; without a variant the domain's documents are read."""
 
     domain: Text
@@ -155,19 +179,15 @@ class AskRequest(Body):
     variant: Text = "rag"
     version: Text | None = None
     """Of the adapter, instead of the live one."""
-    k: PassageCount | None = None
-    filter: dict[str, Any] | None = None
     user: str | None = None
 
 
-class CompareRequest(Body):
+class CompareRequest(Body, PassageOptions):
     """POST /v1/compare; `variants` may name versions (`hybrid@…`), and without any all that answer now are asked."""
 
     domain: Text
     question: Text
     variants: Annotated[list[Text], Field(min_length=1, max_length=16)] | None = None
-    k: PassageCount | None = None
-    filter: dict[str, Any] | None = None
     user: str | None = None
     stream: bool = False
 
@@ -188,20 +208,12 @@ class SwapRequest(RollbackRequest):
     """Skip the comparison with training, and nothing else."""
 
 
-class SearchRequest(Body):
-    """POST /v1/domains/{domain}/search; what is left out is as in the settings under `retrieval`."""
+class SearchRequest(Body, SearchOptions):
+    """POST /v1/domains/{domain}/search."""
 
     query: Text
-    k: Annotated[int, Field(ge=1, le=100)] | None = None
-    filter: dict[str, Any] | None = None
-    snapshot: int | None = None
-    """Asks that the index still be in that state."""
     user: str | None = None
     """Narrows what is found to what this user may see."""
-    min_similarity: Annotated[float, Field(ge=-1, le=1)] | None = None
-    collapse: Annotated[float, Field(gt=0, le=1)] | None = None
-    neighbours: Annotated[int, Field(ge=0, le=10)] | None = None
-    language: Annotated[str, Field(pattern=r"^[a-z]{2}$")] | None = None
 
 
 class DocumentBody(Request):

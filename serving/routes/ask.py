@@ -26,8 +26,7 @@ async def ask(request: Request, body: AskRequest, services: ServicesNow) -> Resp
         target=target,
         question=body.question,
         owner=body.user or get_identity(request).owner,
-        k=body.k,
-        filter=body.filter,
+        search=body.search(),
         principals=principals_of(request, services, body.user),
     )
     async with aclosing(answer(services, asked)) as events:

@@ -71,8 +71,7 @@ def read_chat(body: ChatRequest, target: Target, request_id: str, identity: Iden
         parameters=body.passed_on(),
         answer_tokens=body.answer_tokens,
         stream=body.stream,
-        k=body.tandem.k,
-        filter=body.tandem.filter,
+        search=body.tandem.search(),
     )
 
 

@@ -32,8 +32,7 @@ async def compare_variants(request: Request, body: CompareRequest, services: Ser
         target=targets[0],
         question=body.question,
         owner=body.user or get_identity(request).owner,
-        k=body.k,
-        filter=body.filter,
+        search=body.search(),
         principals=principals_of(request, services, body.user),
         stream=body.stream,
     )

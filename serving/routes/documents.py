@@ -115,17 +115,8 @@ async def delete_document(domain: str, name: str, services: ServicesNow) -> Resp
 @router.post("/search")
 async def search(domain: str, body: SearchRequest, request: Request, services: ServicesNow) -> Response:
     """Passages, best first."""
-    from retrieval.requests import Options
-
-    result = await services.indexes.search(
-        domain,
-        body.query,
-        body.k,
-        body.filter,
-        principals=principals_of(request, services, body.user),
-        snapshot=body.snapshot,
-        options=Options(body.min_similarity, body.collapse, body.neighbours, body.language),
-    )
+    principals = principals_of(request, services, body.user)
+    result = await services.indexes.search(domain, body.query, body.search(), principals=principals)
     return JsonResponse(asdict(result))
 
 

@@ -55,6 +55,9 @@ async def _stands_behind(services: ServicesNow, target: Target) -> tuple[Adapter
     if target.variant == "auto":
         return None, no_router(target)
     try:
-        return await services.adapters.resolve(target), None
+        adapter = await services.adapters.resolve(target)
+        if target.retrieves:
+            await services.indexes.require(target.domain)
+        return adapter, None
     except TandemError as error:
         return None, error

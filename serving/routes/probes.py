@@ -21,6 +21,7 @@ async def healthz() -> Response:
 async def readyz(services: ServicesNow) -> Response:
     """200 when the engine answers and every index is open; else 503 with what is missing."""
     engine_up = await services.engine.is_healthy()
+    await services.indexes.snapshots()  # notices what was replaced on disk, and tries again what could not be opened
     indexes = services.indexes.states()
     ready = engine_up and all(state == "open" for state in indexes.values())
     body = {"ready": ready, "engine": "up" if engine_up else "down", "indexes": indexes}

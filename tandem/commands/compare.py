@@ -5,12 +5,18 @@ from typing import Annotated, Any
 import typer
 
 from tandem.client import post
-from tandem.commands.ask import answer_text
+from tandem.commands.ask import answer_text, search_fields
 from tandem.commands.options import (
     DEFAULT_URL,
+    CollapseOption,
+    FilterOption,
     JsonOption,
+    LanguageOption,
+    MinSimilarityOption,
+    NeighboursOption,
     PassagesOption,
     ServedDomainArgument,
+    SnapshotOption,
     TimeoutOption,
     UrlOption,
     UserKeyOption,
@@ -28,6 +34,12 @@ def compare(
         ),
     ] = None,
     k: PassagesOption = None,
+    filter: FilterOption = None,
+    snapshot: SnapshotOption = None,
+    min_similarity: MinSimilarityOption = None,
+    collapse: CollapseOption = None,
+    neighbours: NeighboursOption = None,
+    language: LanguageOption = None,
     url: UrlOption = DEFAULT_URL,
     api_key: UserKeyOption = None,
     timeout: TimeoutOption = 120,
@@ -37,8 +49,7 @@ def compare(
     body: dict[str, Any] = {"domain": domain, "question": question}
     if variants is not None:
         body["variants"] = [name.strip() for name in variants.split(",")]
-    if k is not None:
-        body["k"] = k
+    body |= search_fields(k, filter, snapshot, min_similarity, collapse, neighbours, language)
     compared = post(url, "/v1/compare", body, api_key, timeout)
     if json:
         print_json(compared)

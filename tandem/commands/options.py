@@ -31,6 +31,27 @@ AdminKeyOption = Annotated[
     str | None, typer.Option("--api-key", envvar="TANDEM_ADMIN_KEY", show_envvar=True, help="The administrator's key.")
 ]
 TimeoutOption = Annotated[float, typer.Option("--timeout", min=1, help="Seconds to wait for an answer.")]
+FilterOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--filter", metavar="KEY=VALUE", help="Only documents with this metadata; more than one may be given."
+    ),
+]
+SnapshotOption = Annotated[
+    int | None, typer.Option("--snapshot", min=0, help="Search the index as it was at this snapshot.")
+]
+MinSimilarityOption = Annotated[
+    float | None, typer.Option("--min-similarity", min=-1, max=1, help="Least cosine to the question.")
+]
+CollapseOption = Annotated[
+    float | None, typer.Option("--collapse", min=0, max=1, help="Fold passages whose cosine reaches this.")
+]
+NeighboursOption = Annotated[
+    int | None, typer.Option("--neighbours", min=0, max=10, help="Take so many passages before and after each, too.")
+]
+LanguageOption = Annotated[
+    str | None, typer.Option("--language", metavar="CODE", help="Of the question, such as es; else detected.")
+]
 PassagesOption = Annotated[int | None, typer.Option("-k", "--k", min=1, help="How many passages the model reads.")]
 
 

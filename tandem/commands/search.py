@@ -10,10 +10,16 @@ import typer
 from tandem.commands.options import (
     DEFAULT_CONFIG,
     DEFAULT_HOME,
+    CollapseOption,
     ConfigOption,
     DomainArgument,
+    FilterOption,
     HomeOption,
     JsonOption,
+    LanguageOption,
+    MinSimilarityOption,
+    NeighboursOption,
+    SnapshotOption,
     open_project,
 )
 from tandem.commands.output import print_json
@@ -29,28 +35,16 @@ def search(
     domain: DomainArgument,
     query: Annotated[str, typer.Argument(metavar="QUERY", help="What to look for.")],
     k: Annotated[int | None, typer.Option("-k", "--k", min=1, help="How many passages.")] = None,
-    filter: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--filter", metavar="KEY=VALUE", help="Only documents with this metadata; more than one may be given."
-        ),
-    ] = None,
+    filter: FilterOption = None,
     as_names: Annotated[
         list[str] | None,
         typer.Option("--as", metavar="NAME", help="Search as this user or group sees it; more than one may be given."),
     ] = None,
-    min_similarity: Annotated[
-        float | None, typer.Option("--min-similarity", min=-1, max=1, help="Least cosine to the question.")
-    ] = None,
-    collapse: Annotated[
-        float | None, typer.Option("--collapse", min=0, max=1, help="Fold passages whose cosine reaches this.")
-    ] = None,
-    neighbours: Annotated[
-        int | None, typer.Option("--neighbours", min=0, max=10, help="Show so many passages before and after each.")
-    ] = None,
-    language: Annotated[
-        str | None, typer.Option("--language", metavar="CODE", help="Of the question, such as es; else detected.")
-    ] = None,
+    snapshot: SnapshotOption = None,
+    min_similarity: MinSimilarityOption = None,
+    collapse: CollapseOption = None,
+    neighbours: NeighboursOption = None,
+    language: LanguageOption = None,
     config: ConfigOption = DEFAULT_CONFIG,
     home: HomeOption = DEFAULT_HOME,
     json: JsonOption = False,
@@ -72,6 +66,7 @@ def search(
             k,
             conditions,
             principals=frozenset(as_names) if as_names else None,
+            snapshot=snapshot,
             options=Options(min_similarity, collapse, neighbours, language),
         )
     if json:

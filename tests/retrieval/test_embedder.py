@@ -1,13 +1,14 @@
 """The real embedder: MiniLM as it is installed."""
 
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from retrieval.documents import Document
-from retrieval.embedder import default_folder, load_embedder
+from retrieval.embedder import MAX_EMBEDDED_CHARACTERS, default_folder, load_embedder
 from retrieval.hash_embedder import HashEmbedder
 from retrieval.index import Index
 from retrieval.passages import Splitter
@@ -107,3 +108,25 @@ def test_hash_embedder_is_deterministic_and_brings_texts_with_the_same_words_tog
     )
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
     assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2] + 0.2
+
+
+def test_one_enormous_word_keeps_no_other_thread_waiting() -> None:
+    embedder, text = load_embedder(), "x" * 3_000_000
+    counting = threading.Thread(target=embedder.count_tokens, args=(text,))
+    began = last = time.perf_counter()
+    longest = 0.0
+    counting.start()
+    while counting.is_alive():
+        time.sleep(0.001)
+        now = time.perf_counter()
+        longest, last = max(longest, now - last), now
+    assert longest < (last - began) / 2
+
+
+def test_what_is_far_beyond_the_models_reach_is_not_tokenized(monkeypatch: pytest.MonkeyPatch) -> None:
+    embedder, seen = load_embedder(), []
+    preprocess = embedder._model.preprocess
+    monkeypatch.setattr(embedder._model, "preprocess", lambda texts: seen.extend(texts) or preprocess(texts))
+    long, cut = embedder.encode(["word " * 100_000, "word " * 6_400])
+    assert [len(text) for text in seen] == [MAX_EMBEDDED_CHARACTERS, MAX_EMBEDDED_CHARACTERS]
+    assert np.array_equal(long, cut)

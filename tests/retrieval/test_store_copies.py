@@ -1,5 +1,6 @@
 """Backups while others write, and restorations that a kill cannot halve."""
 
+import contextlib
 import threading
 from pathlib import Path
 
@@ -9,7 +10,9 @@ from retrieval import copies
 from retrieval.check import verify
 from retrieval.copies import restore
 from retrieval.documents import Document
+from retrieval.switch import job_lock
 from tandem.errors import ConfigError, Unavailable
+from tandem.files import locked
 from tests.retrieval.helpers import documents, open_index
 
 
@@ -65,6 +68,28 @@ def test_whoever_has_the_replaced_index_open_is_told_and_loses_nothing_silently(
                 work()
             assert caught.value.code == "index_replaced"
     assert len(texts(tmp_path / "index")) == 4
+
+
+def test_a_new_connection_of_a_replaced_index_does_not_read_the_one_in_its_place(tmp_path: Path) -> None:
+    with open_index(tmp_path / "index") as index:
+        index.add(documents(4))
+        index.backup(tmp_path / "copy.db")
+        with contextlib.ExitStack() as busy:
+            while index._store._idle.qsize():  # so that the search has to make another
+                busy.enter_context(index._store.copying())
+            restore(tmp_path / "index", tmp_path / "copy.db")
+            with pytest.raises(Unavailable, match="took the place"):
+                index.search("word")
+
+
+def test_an_index_is_not_opened_nor_its_mark_taken_back_just_before_a_switch(tmp_path: Path) -> None:
+    with open_index(tmp_path / "index") as index:
+        index.add(documents(4))
+        with locked(job_lock(tmp_path / "index")):
+            index._store.mark_replaced(True)
+            with pytest.raises(Unavailable, match="or is about to"):
+                open_index(tmp_path / "index")
+            assert index._store.marked()
 
 
 def test_a_restoration_that_ends_before_the_switch_leaves_the_index_in_use(tmp_path: Path, monkeypatch) -> None:
