@@ -14,6 +14,7 @@ from retrieval.documents import Document
 from retrieval.filters import Filter
 from retrieval.index import Index
 from retrieval.store import IndexCorrupt
+from tandem.errors import NotFound
 from tests.retrieval.helpers import open_index
 
 ANA, BEN = frozenset({"ana"}), frozenset({"ben"})
@@ -90,6 +91,16 @@ def test_totals_follow_replacing_deleting_and_collecting(tmp_path: Path) -> None
     with sqlite3.connect(tmp_path / "index.db") as connection:
         assert connection.execute("SELECT * FROM totals").fetchall() == []
     connection.close()
+
+
+def test_what_an_older_snapshot_lacks_is_no_damage(tmp_path: Path) -> None:
+    with open_index(tmp_path) as index:
+        index.add(DOCUMENTS[:1])
+        index.add(DOCUMENTS[1:])
+        for values in ({"document": ["a1", "b1"]}, {"document_prefix": ["a", "b"]}, {"kind": "plan"}):
+            assert [hit.document for hit in index.search("plan", filter=values, snapshot=1).hits] == ["a1"]
+        with pytest.raises(NotFound):
+            index.document("b1", snapshot=1)
 
 
 scalars = st.one_of(
