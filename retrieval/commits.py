@@ -111,8 +111,8 @@ def _insert(connection: sqlite3.Connection, prepared: Prepared, snapshot: int) -
     document = prepared.document
     metadata = dict(document.metadata)
     number = connection.execute(
-        """INSERT INTO documents (id, title, text, metadata, digest, cut, snapshot, allow, language)
-           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+        """INSERT INTO documents (id, title, text, metadata, digest, cut, snapshot, allow, language, pages)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
         (
             document.id,
             document.title,
@@ -123,6 +123,7 @@ def _insert(connection: sqlite3.Connection, prepared: Prepared, snapshot: int) -
             snapshot,
             None if document.allow is None else json.dumps(document.allow),
             document.language,
+            json.dumps(document.pages) if document.pages else None,
         ),
     ).lastrowid
     allowed = [(number, name) for name in document.allow or ()]
@@ -134,10 +135,11 @@ def _insert(connection: sqlite3.Connection, prepared: Prepared, snapshot: int) -
         stored = rows.vector_bytes(vector)
         check = rows.checksum(position, passage, stored)
         shown = (passage.start, passage.end, passage.text, passage.section, passage.context)
-        values.append((number, position, *shown, stored, check, snapshot))
+        values.append((number, position, *shown, stored, check, snapshot, rows.encoded_pages(passage)))
     connection.executemany(
-        """INSERT INTO passages (document, position, start, stop, text, section, context, vector, checksum, snapshot)
-           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+        """INSERT INTO passages
+               (document, position, start, stop, text, section, context, vector, checksum, snapshot, pages)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
         values,
     )
     pairs = {

@@ -39,6 +39,8 @@ class Document:
     """Names of the users and groups that may see it; None: everybody, empty: nobody but the operator."""
     language: str = ""
     """ISO 639-1 code; empty where it is not known."""
+    pages: tuple[int, ...] = ()
+    """Character at which each page begins; empty for formats without pages."""
 
 
 class UnreadableDocument(UserError):
@@ -124,7 +126,7 @@ def document_digest(document: Document) -> str:
     """Hexadecimal digest of everything but the id: equal digests need no new indexing."""
     parts: list[Any] = [document.title, document.text, dict(document.metadata)]
     # Only where they are set: digests that were made without these fields stay valid.
-    extra = {"allow": document.allow, "language": document.language or None}
+    extra = {"allow": document.allow, "language": document.language or None, "pages": document.pages or None}
     if given := {name: value for name, value in extra.items() if value is not None}:
         parts.append(given)
     content = json.dumps(parts, sort_keys=True)

@@ -84,6 +84,8 @@ def _hit(found: Found, score: float, vector: Vectors, rerank_score: float | None
         text=passage.text,
         metadata=metadata,
         section=passage.section,
+        page=passage.page,
+        page_breaks=passage.page_breaks,
         similarity=float(np.dot(row.vector, vector)),
         rerank_score=rerank_score,
     )

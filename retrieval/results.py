@@ -56,6 +56,10 @@ class Hit:
     """With a neighbour window: the document's text just before the passage, up to `start`."""
     after: str = ""
     """The same from `end` on."""
+    page: int | None = None
+    """The page it begins on, from 1; None for formats without pages."""
+    page_breaks: tuple[int, ...] = ()
+    """Characters of the document, inside the passage, at which further pages begin."""
 
 
 @dataclass(frozen=True, slots=True)

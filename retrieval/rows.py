@@ -17,7 +17,7 @@ from retrieval.seals import seal
 from retrieval.store import WAY_OUT, IndexCorrupt
 from tandem.errors import NotFound
 
-_PASSAGE: Final = """passages.number, position, start, stop, passages.text, section, context, vector, checksum,
+_PASSAGE: Final = """passages.number, position, start, stop, passages.text, section, context, vector, checksum, passages.pages,
     (SELECT language FROM documents WHERE documents.number = passages.document)"""
 _STORED_VECTOR: Final = np.dtype("<f4")
 
@@ -136,22 +136,22 @@ def last_purge(connection: sqlite3.Connection) -> float | None:
 
 def read_document(connection: sqlite3.Connection, document_id: str) -> Document:
     """The document as it was indexed; raises NotFound, and IndexCorrupt if its row changed since."""
-    query = """SELECT number, id, title, text, metadata, digest, allow, language, value
+    query = """SELECT number, id, title, text, metadata, digest, allow, language, pages, value
                FROM documents LEFT JOIN seals ON seals.document = documents.number WHERE id = ?"""
     row = connection.execute(query, (document_id,)).fetchone()
     if row is None:
         raise missing(document_id)
-    number, name, title, text, metadata, digest, allow, language, value = row
+    number, name, title, text, metadata, digest, allow, language, pages, value = row
     # A damaged index of SQLite's may lead to the row of another document.
     if name != document_id:
         raise _damaged(f"document {document_id!r}")
     try:
         names = None if allow is None else tuple(json.loads(allow))
-    except ValueError:
+        begins = tuple(json.loads(pages)) if pages else ()
+    except (ValueError, TypeError):
         raise _damaged(f"document {document_id!r}") from None
-    document = Document(
-        document_id, title, text, _sealed(number, name, title, metadata, value), allow=names, language=language
-    )
+    metadata = _sealed(number, name, title, metadata, value)
+    document = Document(document_id, title, text, metadata, allow=names, language=language, pages=begins)
     if document_digest(document) != digest:
         raise _damaged(f"document {document_id!r}")
     return document
@@ -244,9 +244,24 @@ def vector_bytes(vector: Vectors) -> bytes:
 def checksum(position: int, passage: Passage, vector: bytes) -> bytes:
     """16 bytes over everything in a passage's row that an answer may show or rest on."""
     words = [position, passage.start, passage.end, passage.text, passage.section, passage.context]
+    # Only where there are pages: checksums that were made without stay valid.
+    words += [] if passage.page is None else [passage.page, *passage.page_breaks]
     digest = hashlib.blake2b(json.dumps(words).encode(), digest_size=16)
     digest.update(vector)
     return digest.digest()
+
+
+def encoded_pages(passage: Passage) -> str | None:
+    """The pages of a passage as they are stored."""
+    return None if passage.page is None else json.dumps([passage.page, *passage.page_breaks])
+
+
+def decoded_pages(stored: str | None) -> tuple[int | None, tuple[int, ...]]:
+    """`page` and `page_breaks` of a passage; raises ValueError or TypeError for what was not stored so."""
+    if stored is None:
+        return None, ()
+    page, *breaks = json.loads(stored)
+    return page, tuple(breaks)
 
 
 def _sealed(number: int, name: str, title: str, metadata: str, value: bytes | None) -> dict[str, Any]:
@@ -258,8 +273,11 @@ def _sealed(number: int, name: str, title: str, metadata: str, value: bytes | No
 
 
 def _verified(row: Sequence[Any]) -> StoredPassage:
-    number, position, start, stop, text, section, context, vector, expected, language = row
-    passage = Passage(start, stop, text, section, context)
+    number, position, start, stop, text, section, context, vector, expected, pages, language = row
+    try:
+        passage = Passage(start, stop, text, section, context, *decoded_pages(pages))
+    except (ValueError, TypeError):
+        raise _damaged(f"passage {number}") from None
     if checksum(position, passage, vector) != expected:
         raise _damaged(f"passage {number}")
     return StoredPassage(number, position, passage, np.frombuffer(vector, dtype=_STORED_VECTOR), language)

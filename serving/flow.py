@@ -143,9 +143,27 @@ def check(text: str, asked: Asked, found: "SearchResult | None", prompt: Prompt)
     return check_answer(text, asked.question, sources(found.hits[: prompt.shown]))
 
 
+def _said(hit: "Hit", key: str) -> str | None:
+    """What the document says of itself under `key`, if that is text."""
+    value = hit.metadata.get(key)
+    return value if isinstance(value, str) else None
+
+
 def sources(hits: "Sequence[Hit]") -> list[Source]:
     """The shown passages as the citations see them."""
-    return [Source(hit.document, hit.passage, hit.start, hit.text) for hit in hits]
+    return [
+        Source(
+            hit.document,
+            hit.passage,
+            hit.start,
+            hit.text,
+            hit.page,
+            hit.page_breaks,
+            origin=_said(hit, "source"),
+            licence=_said(hit, "licence"),
+        )
+        for hit in hits
+    ]
 
 
 def versions(config: Config, adapter: Adapter | None, found: "SearchResult | None") -> Versions:

@@ -58,7 +58,7 @@ class ChildParser:
                 ) from None
         if "refused" in answer:
             raise UnreadableDocument(answer["refused"], code=answer["code"])
-        return Parsed(answer["text"], answer["title"], answer["metadata"])
+        return Parsed(answer["text"], answer["title"], answer["metadata"], tuple(answer["pages"]))
 
     def close(self) -> None:
         """End the child; the next file starts another."""

@@ -50,7 +50,7 @@ def answer(kind: str, data: bytes) -> dict[str, Any]:
     except (Exception, RecursionError):
         reason = f"The file cannot be read as {kind.upper()}: it is damaged or not what it seems."
         return {"refused": reason, "code": UnreadableDocument.code}
-    return {"text": parsed.text, "title": parsed.title, "metadata": parsed.metadata}
+    return {"text": parsed.text, "title": parsed.title, "metadata": parsed.metadata, "pages": parsed.pages}
 
 
 def _read() -> bytes | None:

@@ -45,11 +45,11 @@ def parse_html(data: bytes) -> Parsed:
         return Parsed("")
     _drop_hidden(tree)
     title = _title(tree)
-    language = tree.get("lang")
+    metadata = _about(tree)
     _simplify(tree)
     marked = tree.xpath("//main") or tree.xpath("//article")
     text = _plain(marked[0]) if len(marked) == 1 else _content(tree)
-    return Parsed(clean_text(text), title, {"language": language} if language else {})
+    return Parsed(clean_text(text), title, metadata)
 
 
 def _drop_hidden(tree: Any) -> None:
@@ -100,6 +100,17 @@ def _title(tree: Any) -> str | None:
             if text := " ".join(element.text_content().split()):
                 return str(text)
     return None
+
+
+def _about(tree: Any) -> dict[str, Any]:
+    """What the page says of itself: its language, the address it calls its own, its licence."""
+    found = {
+        "language": [tree.get("lang")],
+        "source": tree.xpath("//head/link[@rel='canonical']/@href"),
+        "licence": tree.xpath("//*[@rel='license']/@href | //head/meta[@name='license']/@content"),
+    }
+    first = {key: " ".join(str(next(filter(None, values), "")).split()) for key, values in found.items()}
+    return {key: value for key, value in first.items() if value}
 
 
 def _simplify(tree: Any) -> None:

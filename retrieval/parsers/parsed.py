@@ -11,3 +11,5 @@ class Parsed:
     text: str
     title: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
+    pages: tuple[int, ...] = ()
+    """Character at which each page begins; empty for formats without pages."""
