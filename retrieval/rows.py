@@ -17,8 +17,8 @@ from retrieval.seals import seal
 from retrieval.store import WAY_OUT, IndexCorrupt
 from tandem.errors import NotFound
 
-_PASSAGE: Final = """passages.number, position, start, stop, passages.text, section, context, vector, checksum, passages.pages,
-    (SELECT language FROM documents WHERE documents.number = passages.document)"""
+_PASSAGE: Final = """passages.number, position, start, stop, passages.text, section, context, vector, checksum,
+    passages.pages, (SELECT language FROM documents WHERE documents.number = passages.document)"""
 _STORED_VECTOR: Final = np.dtype("<f4")
 
 

@@ -4,6 +4,7 @@ import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from retrieval import rows
 from retrieval.documents import Document, UnreadableDocument, check_id, document_digest
@@ -12,8 +13,11 @@ from retrieval.parsers import PARSER_VERSION, TABLES, format_of, parse, parse_al
 from retrieval.prepare import Progress, Source
 from retrieval.results import Failure
 from retrieval.rows import Known
+from retrieval.rules import Rules
 from retrieval.store import Store
 from tandem.errors import UserError
+
+NO_RULES: Final = Rules()
 
 
 @dataclass(slots=True)
@@ -25,6 +29,7 @@ class Plan:
     sources: dict[str, Source] = field(default_factory=dict)
     unchanged: list[str] = field(default_factory=list)
     failed: list[Failure] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
 
 class Planner:
@@ -33,12 +38,13 @@ class Planner:
     With `replace` everything that the scan did not find is to go, wherever it came from.
     """
 
-    def __init__(self, store: Store, found: Scan, cut: str, replace: bool = False) -> None:
+    def __init__(self, store: Store, found: Scan, cut: str, replace: bool = False, rules: Rules = NO_RULES) -> None:
         self._store = store
         self._found = found
         self._cut = cut
         self._replace = replace
-        self._plan = Plan(failed=list(found.failures))
+        self._rules = rules
+        self._plan = Plan(failed=list(found.failures), warnings=rules.unmatched(found.files))
         self._kept: set[str] = set()
         self._yielded: set[str] = set()
         """Ids of the files that hold a document."""
@@ -74,7 +80,7 @@ class Planner:
         check_id(file.id)
         kind = format_of(file.id)
         data = read_bytes(file.path)
-        source = Source(str(file.root), str(file.path), _content_digest(file.id, data))
+        source = Source(str(file.root), str(file.path), _content_digest(file.id, data, self._rules.key(file.id)))
         if kind in TABLES:
             self._take_table(file, data, source)
             return
@@ -82,7 +88,7 @@ class Planner:
         if known and known.content == source.content:
             self._take_unchanged(file, known, source)
         else:
-            self._take_changed(parse(data, file.id), known, source)
+            self._take_changed(self._rules.apply(parse(data, file.id), file.id), known, source)
         self._yielded.add(file.id)
 
     def _known_from(self, file: FoundFile) -> set[str]:
@@ -99,11 +105,12 @@ class Planner:
         """Each row for itself; reading them all again costs little beside embedding one."""
         documents, failures = parse_all(data, file.id)
         self._plan.failed += failures
-        for document in documents:
+        for read in documents:
             try:
-                self._refuse_deleted(document.id)
+                self._refuse_deleted(read.id)
+                document = self._rules.apply(read, file.id)
             except UnreadableDocument as error:
-                self._plan.failed.append(Failure(document.id, error.message))
+                self._plan.failed.append(Failure(read.id, error.message))
             else:
                 self._take_changed(document, self._known.get(document.id), source)
                 self._yielded.add(file.id)
@@ -169,6 +176,8 @@ class Planner:
             return rows.read_document(connection, name)
 
 
-def _content_digest(name: str, data: bytes) -> str:
-    """Of the bytes and of what decides how they are parsed."""
-    return hashlib.blake2b(data, digest_size=20, person=f"{PARSER_VERSION}{format_of(name)}".encode()).hexdigest()
+def _content_digest(name: str, data: bytes, rules: bytes) -> str:
+    """Of the bytes, of what decides how they are parsed, and of what the rules add."""
+    person = f"{PARSER_VERSION}{format_of(name)}".encode()
+    key = hashlib.blake2b(rules, digest_size=64).digest() if rules else b""
+    return hashlib.blake2b(data, digest_size=20, person=person, key=key).hexdigest()
