@@ -69,6 +69,7 @@ def apply(connection: sqlite3.Connection, change: Change) -> Commit:
         removed=removed,
         failed=list(change.failed),
         passages=sum(len(prepared.passages) for prepared in writes),
+        hidden={prepared.document.id: count for prepared in writes if (count := prepared.document.hidden)},
     )
 
 

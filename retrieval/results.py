@@ -29,6 +29,8 @@ class Commit:
     passages: int = 0
     warnings: list[str] = field(default_factory=list)
     """What is not wrong and yet limits what will be found, one sentence each."""
+    hidden: dict[str, int] = field(default_factory=dict)
+    """Document id → how many characters were left out of it because no reader sees them, of those written."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ class Rules:
         said = self._said(file)
         if not said:
             return document
-        own = {key: said[key] for key in ("licence", "source") if key in said}
+        own: dict[str, Any] = {key: said[key] for key in ("licence", "source") if key in said}
         return checked(
             replace(
                 document,

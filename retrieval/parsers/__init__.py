@@ -89,7 +89,7 @@ def parse(data: bytes, document_id: str) -> Document:
     metadata = {**one_licence(parsed.metadata), "format": kind}
     allow = allowed(metadata.pop("allow", None))
     language = language_code(metadata.get("language"))
-    return checked(Document(document_id, title, parsed.text, metadata, allow, language, parsed.pages))
+    return checked(Document(document_id, title, parsed.text, metadata, allow, language, parsed.pages, parsed.hidden))
 
 
 def allowed(value: object) -> tuple[str, ...] | None:

@@ -13,3 +13,5 @@ class Parsed:
     metadata: dict[str, Any] = field(default_factory=dict)
     pages: tuple[int, ...] = ()
     """Character at which each page begins; empty for formats without pages."""
+    hidden: int = 0
+    """Characters left out because no reader sees them."""

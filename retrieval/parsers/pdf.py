@@ -12,7 +12,7 @@ from typing import Any, Final
 from pypdf import PdfReader
 from pypdf.errors import PyPdfError
 
-from retrieval.documents import UnreadableDocument, clean_text
+from retrieval.documents import UnreadableDocument, clean_text, count_invisible
 from retrieval.parsers.parsed import Parsed
 from retrieval.structure import front_heading, unwrap
 
@@ -34,11 +34,18 @@ def parse_pdf(data: bytes) -> Parsed:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pypdf warns of every slip in a file that it can read
         reader = _open(data)
-        pages = [clean_text(page) for page in _pages(reader)]
+        written = _pages(reader)
+        pages = [clean_text(page) for page in written]
         title, about = _title(reader), _about(reader)
     text = _PAGE_BREAK.join(pages)
     begins = tuple(accumulate((len(page) + len(_PAGE_BREAK) for page in pages[:-1]), initial=0))
-    return Parsed(text, front_heading(text) or title or _first_line(text), {"pages": len(pages), **about}, begins)
+    return Parsed(
+        text,
+        front_heading(text) or title or _first_line(text),
+        {"pages": len(pages), **about},
+        begins,
+        sum(map(count_invisible, written)),
+    )
 
 
 def _open(data: bytes) -> PdfReader:

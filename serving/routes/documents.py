@@ -82,6 +82,7 @@ async def get_document(
     document = await services.indexes.document(domain, name, principals=principals)
     if start is None and end is None and format == "json":
         body = asdict(document)
+        del body["hidden"]  # told once, when it is read
         if principals is not None:  # who else may see it is the operator's to know
             del body["allow"]
         return JsonResponse(body)
@@ -188,4 +189,5 @@ def _commit_body(commit: "Commit", failed: "Sequence[Failure]") -> Json:
         "failed": [asdict(failure) for failure in failed],
         "passages": commit.passages,
         "warnings": commit.warnings,
+        "hidden": commit.hidden,
     }

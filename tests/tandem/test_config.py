@@ -112,8 +112,8 @@ def test_a_key_that_resembles_none_gets_the_list(tmp_path: Path) -> None:
     [names] = [line.partition("the keys are ")[2]]
     assert (
         names
-        == "documents, document_rules, examples, questions, system_prompt, permissions, task, labels, json_schema, success,"
-        " multi_task"
+        == "documents, document_rules, examples, questions, system_prompt, permissions, task, labels, json_schema,"
+        " success, multi_task"
     )
 
 
