@@ -18,6 +18,8 @@ from retrieval.structure import headings, tight_lists
 # frame (which is mostly links); below it the extraction took content for frame, as on short pages.
 KEPT_SHARE: Final = 0.8
 
+MAX_VALUE: Final = 2_000
+"""Characters of what a page says of itself."""
 _CHARSET: Final = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([\w-]+)""", re.IGNORECASE)
 _DROPPED: Final = frozenset(
     {
@@ -99,7 +101,7 @@ def _about(tree: Any) -> dict[str, Any]:
         "source": tree.xpath("//head/link[@rel='canonical']/@href"),
         "licence": tree.xpath("//*[@rel='license']/@href | //head/meta[@name='license']/@content"),
     }
-    first = {key: " ".join(str(next(filter(None, values), "")).split()) for key, values in found.items()}
+    first = {key: " ".join(str(next(filter(None, values), "")).split())[:MAX_VALUE] for key, values in found.items()}
     return {key: value for key, value in first.items() if value}
 
 

@@ -24,6 +24,8 @@ def page(inner: str, body: str = "") -> bytes:
     "style",
     [
         "display:none",
+        "display:none !important; display: block",
+        "dis/* so */play: none",
         "DISPLAY : None !important",
         "visibility: hidden",
         "opacity:0",
@@ -44,7 +46,19 @@ def test_words_that_are_styled_away_are_dropped_and_counted(style: str) -> None:
 
 @pytest.mark.parametrize(
     "style",
-    ["opacity: 0.5", "font-size: 0.8em", "color: white", "color: #fff; background: black", "left: -2px", "color: red"],
+    [
+        "opacity: 0.5",
+        "opacity: inherit",
+        "font-size: 0.8em",
+        "font-size: small",
+        "color: white",
+        "color: #fff; background: black",
+        "color: inherit; background: inherit",
+        "color: transparent; -webkit-background-clip: text",
+        "display: none; display: block",
+        "left: -100%",
+        "color: red",
+    ],
 )
 def test_words_that_may_be_seen_stay(style: str) -> None:
     document = parse(page(f"<p style='{style}'>Rinse it twice</p>"), "a.html")
