@@ -1,11 +1,14 @@
 """Where a document's words come from: source, licence and page are kept, found by, and shown."""
 
+import io
 import sqlite3
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from pypdf import PdfWriter
+from pypdf.generic import NameObject, StreamObject
 
 from retrieval.check import verify
 from retrieval.copies import backup_folder, restore
@@ -103,6 +106,26 @@ def test_source_and_licence_are_taken_from_each_format_under_one_name() -> None:
     assert parse(front, "b.md").metadata == {"source": "https://b.example", "licence": "MIT", "format": "markdown"}
     rows, _ = parse_all(b"text,license,source\nHello there,CC0,the archive\n", "c.csv")
     assert rows[0].metadata == {"licence": "CC0", "source": "the archive", "format": "csv"}
+
+
+XMP = """<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+<rdf:Description xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:source>https://a.example</dc:source>
+<dc:rights><rdf:Alt><rdf:li xml:lang="x-default">CC0</rdf:li></rdf:Alt></dc:rights></rdf:Description></rdf:RDF>
+</x:xmpmeta>"""
+
+
+@pytest.mark.parametrize(
+    ("xmp", "found"), [(XMP, {"source": "https://a.example", "licence": "CC0"}), (XMP[:200], {}), ("<", {}), ("", {})]
+)
+def test_source_and_licence_of_a_pdf_are_read_and_damaged_metadata_costs_nothing_else(
+    xmp: str, found: dict[str, str]
+) -> None:
+    writer, stream, buffer = PdfWriter(io.BytesIO(make_pdf("Kettles boil water."))), StreamObject(), io.BytesIO()
+    stream.set_data(xmp.encode())
+    writer._root_object[NameObject("/Metadata")] = writer._add_object(stream)
+    writer.write(buffer)
+    document = parse(buffer.getvalue(), "a.pdf")
+    assert (document.text, document.metadata) == ("Kettles boil water.", {"pages": 1, **found, "format": "pdf"})
 
 
 def test_a_search_can_be_narrowed_to_a_licence(index: Index) -> None:
