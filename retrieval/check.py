@@ -18,7 +18,7 @@ from retrieval.vectors import Stamp
 from tandem.errors import TandemError
 
 MAX_NAMED: Final = 20
-_PASSAGE: Final = "number, position, start, stop, text, section, context, vector, checksum"
+_PASSAGE: Final = "number, position, start, stop, text, section, context, vector, checksum, pages"
 
 
 @dataclass(slots=True)
@@ -92,22 +92,26 @@ def _counted(checked: Iterator[str | None], found: Verification) -> int:
 
 
 def _damaged_documents(connection: sqlite3.Connection, prefix: str) -> Iterator[str | None]:
-    query = f"""SELECT number, id, title, metadata, allow, language, value, name, text, digest
+    query = f"""SELECT number, id, title, metadata, allow, language, value, name, text, digest, pages
                 FROM {prefix}documents LEFT JOIN {prefix}seals ON document = number ORDER BY number"""  # noqa: S608
-    for *row, value, mark, text, digest in connection.execute(query):
+    for *row, value, mark, text, digest, pages in connection.execute(query):
         _, name, title, metadata, allow, language = row
         right = False
         with contextlib.suppress(ValueError):
             names = None if allow is None else tuple(json.loads(allow))
-            document = Document(name, title, text, json.loads(metadata), allow=names, language=language)
+            begins = tuple(json.loads(pages)) if pages else ()
+            document = Document(name, title, text, json.loads(metadata), names, language, begins)
             right = document_digest(document) == digest and seal(*row) == value and name_mark(name) == mark
         yield None if right else f"{DATABASE_NAME}: {prefix}document {name!r} does not match its checksum."
 
 
 def _damaged_passages(connection: sqlite3.Connection, prefix: str) -> Iterator[str | None]:
     query = f"SELECT {_PASSAGE} FROM {prefix}passages ORDER BY number"  # noqa: S608 - only constants
-    for number, position, start, stop, text, section, context, vector, expected in connection.execute(query):
-        right = rows.checksum(position, Passage(start, stop, text, section, context), vector) == expected
+    for number, position, start, stop, text, section, context, vector, expected, pages in connection.execute(query):
+        right = False
+        with contextlib.suppress(ValueError, TypeError):
+            passage = Passage(start, stop, text, section, context, *rows.decoded_pages(pages))
+            right = rows.checksum(position, passage, vector) == expected
         yield None if right else f"{DATABASE_NAME}: {prefix}passage {number} does not match its checksum."
 
 

@@ -69,6 +69,7 @@ def apply(connection: sqlite3.Connection, change: Change) -> Commit:
         removed=removed,
         failed=list(change.failed),
         passages=sum(len(prepared.passages) for prepared in writes),
+        hidden={prepared.document.id: count for prepared in writes if (count := prepared.document.hidden)},
     )
 
 
@@ -112,8 +113,8 @@ def _insert(connection: sqlite3.Connection, prepared: Prepared, snapshot: int) -
     metadata = dict(document.metadata)
     stored_metadata, allow = json.dumps(metadata), None if document.allow is None else json.dumps(document.allow)
     number = connection.execute(
-        """INSERT INTO documents (id, title, text, metadata, digest, cut, snapshot, allow, language)
-           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+        """INSERT INTO documents (id, title, text, metadata, digest, cut, snapshot, allow, language, pages)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
         (
             document.id,
             document.title,
@@ -124,6 +125,7 @@ def _insert(connection: sqlite3.Connection, prepared: Prepared, snapshot: int) -
             snapshot,
             allow,
             document.language,
+            json.dumps(document.pages) if document.pages else None,
         ),
     ).lastrowid
     allowed = [(number, name) for name in document.allow or ()]
@@ -136,10 +138,11 @@ def _insert(connection: sqlite3.Connection, prepared: Prepared, snapshot: int) -
         stored = rows.vector_bytes(vector)
         check = rows.checksum(position, passage, stored)
         shown = (passage.start, passage.end, passage.text, passage.section, passage.context)
-        values.append((number, position, *shown, stored, check, snapshot))
+        values.append((number, position, *shown, stored, check, snapshot, rows.encoded_pages(passage)))
     connection.executemany(
-        """INSERT INTO passages (document, position, start, stop, text, section, context, vector, checksum, snapshot)
-           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+        """INSERT INTO passages
+               (document, position, start, stop, text, section, context, vector, checksum, snapshot, pages)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
         values,
     )
     pairs = [(number, *pair) for pair in sorted(attributes(metadata, document.language))]

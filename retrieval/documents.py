@@ -39,12 +39,21 @@ class Document:
     """Names of the users and groups that may see it; None: everybody, empty: nobody but the operator."""
     language: str = ""
     """ISO 639-1 code; empty where it is not known."""
+    pages: tuple[int, ...] = ()
+    """Character at which each page begins; empty for formats without pages."""
+    hidden: int = field(default=0, compare=False)
+    """Characters left out because no reader sees them; known when it is read, and not kept."""
 
 
 class UnreadableDocument(UserError):
     """This one document cannot be indexed; the message is one sentence that says why."""
 
     code = "unreadable_document"
+
+
+def count_invisible(text: str) -> int:
+    """How many characters `clean_text` takes out of `text` because they hide or turn around what is read."""
+    return 0 if text.isascii() else len(_INVISIBLE.findall(text.removeprefix("\ufeff")))
 
 
 def clean_text(text: str) -> str:
@@ -70,7 +79,8 @@ def checked(document: Document) -> Document:
         raise UnreadableDocument(f"The document has {len(text):,} characters; the limit is {MAX_TEXT_CHARACTERS:,}.")
     title = " ".join(clean_text(document.title).split())[:300] or document.id
     metadata, allow = _checked_metadata(document.metadata), _checked_names(document.allow)
-    return replace(document, title=title, text=text, metadata=metadata, allow=allow)
+    hidden = document.hidden + count_invisible(document.text)
+    return replace(document, title=title, text=text, metadata=metadata, allow=allow, hidden=hidden)
 
 
 def _checked_names(allow: Sequence[str] | None) -> tuple[str, ...] | None:
@@ -124,7 +134,7 @@ def document_digest(document: Document) -> str:
     """Hexadecimal digest of everything but the id: equal digests need no new indexing."""
     parts: list[Any] = [document.title, document.text, dict(document.metadata)]
     # Only where they are set: digests that were made without these fields stay valid.
-    extra = {"allow": document.allow, "language": document.language or None}
+    extra = {"allow": document.allow, "language": document.language or None, "pages": document.pages or None}
     if given := {name: value for name, value in extra.items() if value is not None}:
         parts.append(given)
     # Damage may turn a stored text into bytes.

@@ -7,7 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from retrieval import rows
+from retrieval.documents import Document
 from retrieval.embedder import Vectors
+from retrieval.passages import pages_of
 from retrieval.requests import Request
 from retrieval.results import Hit
 from retrieval.rows import ShownDocument, StoredPassage
@@ -50,13 +52,13 @@ def read_hits(
 
 def with_neighbours(connection: sqlite3.Connection, hits: Sequence[Hit], window: int) -> list[Hit]:
     """`hits` with the text of the `window` passages before and after each, as it stands in the document."""
-    texts: dict[str, str] = {}
+    documents: dict[str, Document] = {}
     spans: dict[str, list[tuple[int, int]]] = {}
     widened = []
     for hit in hits:
         name = hit.document
-        if name not in texts:
-            texts[name] = rows.read_document(connection, name).text
+        if name not in documents:
+            documents[name] = rows.read_document(connection, name)
             number = rows.document_numbers(connection, [name])[name]
             spans[name] = [
                 (row.passage.start, row.passage.end) for row in rows.passages_of_document(connection, number)
@@ -64,8 +66,10 @@ def with_neighbours(connection: sqlite3.Connection, hits: Sequence[Hit], window:
         place = spans[name].index((hit.start, hit.end))
         around = spans[name][max(0, place - window) : place + window + 1]
         begin, end = min(start for start, _ in around), max(stop for _, stop in around)
-        text = texts[name]
-        widened.append(replace(hit, before=text[begin : hit.start], after=text[hit.end : end]))
+        document = documents[name]
+        _, breaks = pages_of(document.pages, begin, end)
+        before, after = document.text[begin : hit.start], document.text[hit.end : end]
+        widened.append(replace(hit, before=before, after=after, page_breaks=breaks))
     return widened
 
 
@@ -81,6 +85,8 @@ def _hit(row: StoredPassage, document: ShownDocument, score: float, vector: Vect
         text=passage.text,
         metadata=document.metadata,
         section=passage.section,
+        page=passage.page,
+        page_breaks=passage.page_breaks,
         similarity=float(np.dot(row.vector, vector)),
         rerank_score=rerank_score,
     )

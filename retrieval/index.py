@@ -22,13 +22,14 @@ from retrieval.prepare import Progress, prepare
 from retrieval.purge import DELAYS, Purger
 from retrieval.requests import Options, Request
 from retrieval.results import Commit, DocumentInfo, Failure, Hit, IndexStats, SearchResult
+from retrieval.rules import Rules
 from retrieval.search import Searcher
 from retrieval.store import DATABASE_NAME, REPLACED, IndexCorrupt, Store
 from retrieval.switch import settle, sweep
 from retrieval.sync import Planner
 from retrieval.visible import Places, hidden_documents, may_see
 from tandem.errors import ConfigError, NotFound, TandemError, UserError
-from tandem.settings import RetrievalConfig
+from tandem.settings import DocumentRule, RetrievalConfig
 
 __all__ = [
     "DATABASE_NAME",
@@ -142,7 +143,14 @@ class Index:
             Change(write=write, unchanged=names, failed=failed, restores=True, keep=self._settings.keep_snapshots)
         )
 
-    def sync(self, paths: Sequence[Path], progress: Progress | None = None, *, replace: bool = False) -> Commit:
+    def sync(
+        self,
+        paths: Sequence[Path],
+        progress: Progress | None = None,
+        *,
+        replace: bool = False,
+        rules: Sequence[DocumentRule] = (),
+    ) -> Commit:
         """Make the index agree with files and folders; only what changed is parsed and embedded.
 
         Documents that came from these folders and are gone there are removed; those deleted by
@@ -151,12 +159,15 @@ class Index:
         With `replace` the index holds these documents and no others afterwards: what came from
         elsewhere or was given to `add` is removed too. Raises UserError, and changes nothing, unless
         each path has a document and every folder can be listed. What is added meanwhile stays.
+
+        `rules` are a domain's `document_rules`; those that match no file are among the warnings.
         """
-        plan = Planner(self._store, scan(paths), self._splitter.key, replace).plan(progress)
+        plan = Planner(self._store, scan(paths), self._splitter.key, replace, Rules(rules)).plan(progress)
         known = self._vectors_of([*(document.id for document, _ in plan.write), *plan.remove])
         write = prepare(plan.write, self._embedder, self._splitter, known, progress)
         keep = self._settings.keep_snapshots
-        return self._commit(Change(write, plan.remove, plan.sources, plan.unchanged, plan.failed, keep=keep))
+        commit = self._commit(Change(write, plan.remove, plan.sources, plan.unchanged, plan.failed, keep=keep))
+        return with_warnings(commit, plan.warnings)
 
     def delete(self, ids: Sequence[str]) -> Commit:
         """Delete documents for good: `sync` does not bring them back, only `add` does.
@@ -278,7 +289,7 @@ class Index:
             if change.by_name:
                 _require(connection, change.remove)
             commit = apply(connection, change)
-        commit = replace(commit, warnings=self._unread_languages(change))
+        commit = with_warnings(commit, self._unread_languages(change))
         # The commit is made: what took the place of this index since has it, or was meant to be without it.
         with _unless_replaced():
             with self._store.reading() as connection:
@@ -340,6 +351,11 @@ def _size(folder: Path) -> int:
         with contextlib.suppress(FileNotFoundError):
             total += path.stat().st_size if path.is_file() else 0
     return total
+
+
+def with_warnings(commit: Commit, warnings: Sequence[str]) -> Commit:
+    """`commit` with further warnings."""
+    return replace(commit, warnings=[*commit.warnings, *warnings])
 
 
 def _require(connection: sqlite3.Connection, ids: Sequence[str]) -> None:

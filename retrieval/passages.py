@@ -6,6 +6,7 @@ the passage under its title and section path, so that "How long?" is found under
 """
 
 import re
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -32,6 +33,10 @@ class Passage:
     section: str
     context: str
     """Title and section path, put above the text for the embedder and the lexical index only."""
+    page: int | None = None
+    """The page it begins on, from 1; None for documents without pages."""
+    page_breaks: tuple[int, ...] = ()
+    """Characters of the document, inside the passage, at which further pages begin."""
 
     @property
     def searchable(self) -> str:
@@ -73,7 +78,8 @@ class Splitter:
             path = common_path(section.path, document.title)
             for start, end in self._spans(flowing, section):
                 context = self._context([document.title, *path], text[start:end])
-                passages.append(Passage(start, end, text[start:end], " > ".join(path), context))
+                pages = pages_of(document.pages, start, end)
+                passages.append(Passage(start, end, text[start:end], " > ".join(path), context, *pages))
         return passages
 
     def _spans(self, text: str, section: Section) -> list[tuple[int, int]]:
@@ -123,6 +129,12 @@ def _make_cutter(embedder: Embedder, capacity: int, overlap: int) -> Any:
     if embedder.tokenizer is not None:
         return MarkdownSplitter.from_huggingface_tokenizer(embedder.tokenizer, capacity, overlap=overlap)
     return MarkdownSplitter.from_callback(embedder.count_tokens, capacity, overlap=overlap)
+
+
+def pages_of(begins: tuple[int, ...], start: int, end: int) -> tuple[int | None, tuple[int, ...]]:
+    """The page that `start` is on, and where further ones begin before `end`."""
+    page = bisect_right(begins, start)
+    return page or None, begins[page : bisect_left(begins, end)]
 
 
 def _stripped(text: str, start: int, end: int) -> tuple[int, int]:

@@ -29,6 +29,8 @@ class Commit:
     passages: int = 0
     warnings: list[str] = field(default_factory=list)
     """What is not wrong and yet limits what will be found, one sentence each."""
+    hidden: dict[str, int] = field(default_factory=dict)
+    """Document id → how many characters were left out of it because no reader sees them, of those written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,10 @@ class Hit:
     """With a neighbour window: the document's text just before the passage, up to `start`."""
     after: str = ""
     """The same from `end` on."""
+    page: int | None = None
+    """The page it begins on, from 1; None for formats without pages."""
+    page_breaks: tuple[int, ...] = ()
+    """Characters of the document, inside the passage and the text shown around it, at which further pages begin."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from retrieval.vectors import Numbers
 from tandem.errors import NotFound
 
 _PASSAGE: Final = """passages.number, position, start, stop, passages.text, section, context, vector, checksum,
-    (SELECT language FROM documents WHERE documents.number = passages.document)"""
+    passages.pages, (SELECT language FROM documents WHERE documents.number = passages.document)"""
 _DOCUMENT: Final = "documents.number, id, title, metadata, allow, language, value"
 _SEALS: Final = "LEFT JOIN seals ON seals.document = documents.number"
 _STORED_VECTOR: Final = np.dtype("<f4")
@@ -186,13 +186,17 @@ def read_document(connection: sqlite3.Connection, document_id: str) -> Document:
     number = document_numbers(connection, [document_id]).get(document_id)
     if number is None:
         raise missing(document_id)
-    query = f"SELECT {_DOCUMENT}, text, digest FROM documents {_SEALS} WHERE number = ?"  # noqa: S608 - only constants
+    query = f"SELECT {_DOCUMENT}, text, digest, documents.pages FROM documents {_SEALS} WHERE number = ?"  # noqa: S608
     row = connection.execute(query, (number,)).fetchone()
     if row is None or row[1] != document_id:
         raise damaged(f"document {document_id!r}")
-    *sealed, text, digest = row
+    *sealed, text, digest, pages = row
     shown = _shown(sealed)
-    document = Document(shown.id, shown.title, text, shown.metadata, allow=shown.allow, language=shown.language)
+    try:
+        begins = tuple(json.loads(pages)) if pages else ()
+    except (ValueError, TypeError):
+        raise damaged(f"document {document_id!r}") from None
+    document = Document(shown.id, shown.title, text, shown.metadata, shown.allow, shown.language, begins)
     if document_digest(document) != digest:
         raise damaged(f"document {document_id!r}")
     return document
@@ -301,10 +305,25 @@ def vector_bytes(vector: Vectors) -> bytes:
 def checksum(position: int, passage: Passage, vector: bytes) -> bytes:
     """16 bytes over everything in a passage's row that an answer may show or rest on."""
     words = [position, passage.start, passage.end, passage.text, passage.section, passage.context]
+    # Only where there are pages: checksums that were made without stay valid.
+    words += [] if passage.page is None else [passage.page, *passage.page_breaks]
     # Damage may turn texts into bytes and bytes into texts, which SQLite hands on.
     digest = hashlib.blake2b(json.dumps(words, default=repr).encode(), digest_size=16)
     digest.update(vector if isinstance(vector, bytes) else repr(vector).encode())
     return digest.digest()
+
+
+def encoded_pages(passage: Passage) -> str | None:
+    """The pages of a passage as they are stored."""
+    return None if passage.page is None else json.dumps([passage.page, *passage.page_breaks])
+
+
+def decoded_pages(stored: str | None) -> tuple[int | None, tuple[int, ...]]:
+    """`page` and `page_breaks` of a passage; raises ValueError or TypeError for what was not stored so."""
+    if stored is None:
+        return None, ()
+    page, *breaks = json.loads(stored)
+    return page, tuple(breaks)
 
 
 def _shown(row: Sequence[Any]) -> ShownDocument:
@@ -313,14 +332,16 @@ def _shown(row: Sequence[Any]) -> ShownDocument:
     if seal(*fields) != value:
         raise damaged(f"document {fields[1]!r}")
     _, name, title, metadata, allow, language = fields
-    return ShownDocument(
-        name, title, json.loads(metadata), None if allow is None else tuple(json.loads(allow)), language
-    )
+    allowed = None if allow is None else tuple(json.loads(allow))
+    return ShownDocument(name, title, json.loads(metadata), allowed, language)
 
 
 def _verified(row: Sequence[Any]) -> StoredPassage:
-    number, position, start, stop, text, section, context, vector, expected, language = row
-    passage = Passage(start, stop, text, section, context)
+    number, position, start, stop, text, section, context, vector, expected, pages, language = row
+    try:
+        passage = Passage(start, stop, text, section, context, *decoded_pages(pages))
+    except (ValueError, TypeError):
+        raise damaged(f"passage {number}") from None
     if checksum(position, passage, vector) != expected:
         raise damaged(f"passage {number}")
     return StoredPassage(number, position, passage, np.frombuffer(vector, dtype=_STORED_VECTOR), language)

@@ -111,6 +111,8 @@ MIGRATIONS: Final[Mapping[int, str]] = {
     2: """
 ALTER TABLE documents ADD COLUMN allow TEXT;                         -- JSON list of names; NULL: everybody
 ALTER TABLE documents ADD COLUMN language TEXT NOT NULL DEFAULT '';  -- ISO 639-1; empty: not known
+ALTER TABLE documents ADD COLUMN pages TEXT;                         -- JSON list: characters at which pages begin
+ALTER TABLE passages ADD COLUMN pages TEXT;                          -- JSON list: its page, then where further begin
 
 CREATE TABLE permissions (             -- who may see a document whose `allow` is not NULL
     document INTEGER NOT NULL REFERENCES documents (number) ON DELETE CASCADE,

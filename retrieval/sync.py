@@ -3,7 +3,8 @@
 import hashlib
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 from retrieval import rows
 from retrieval.documents import Document, UnreadableDocument, check_id, document_digest
@@ -12,8 +13,11 @@ from retrieval.parsers import PARSER_VERSION, TABLES, format_of, parse, parse_al
 from retrieval.prepare import Progress, Source
 from retrieval.results import Failure
 from retrieval.rows import Known
+from retrieval.rules import Rules
 from retrieval.store import Store
 from tandem.errors import UserError
+
+NO_RULES: Final = Rules()
 
 
 @dataclass(slots=True)
@@ -25,6 +29,7 @@ class Plan:
     sources: dict[str, Source] = field(default_factory=dict)
     unchanged: list[str] = field(default_factory=list)
     failed: list[Failure] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
 
 class Planner:
@@ -33,18 +38,22 @@ class Planner:
     With `replace` everything that the scan did not find is to go, wherever it came from.
     """
 
-    def __init__(self, store: Store, found: Scan, cut: str, replace: bool = False) -> None:
+    def __init__(self, store: Store, found: Scan, cut: str, replace: bool = False, rules: Rules = NO_RULES) -> None:
         self._store = store
         self._found = found
         self._cut = cut
         self._replace = replace
-        self._plan = Plan(failed=list(found.failures))
+        self._rules = rules
+        self._plan = Plan(failed=list(found.failures), warnings=rules.unmatched(found.files))
         self._kept: set[str] = set()
         self._yielded: set[str] = set()
         """Ids of the files that hold a document."""
         with store.reading() as connection:
             self._known: Mapping[str, Known] = rows.known_documents(connection)
             self._deleted = rows.deleted_ids(connection)
+        self._by_path: dict[str | None, list[str]] = {}
+        for name, known in self._known.items():
+            self._by_path.setdefault(known.path, []).append(name)
 
     def plan(self, progress: Progress | None = None) -> Plan:
         """Read every file and parse the changed ones; nothing is written.
@@ -74,7 +83,7 @@ class Planner:
         check_id(file.id)
         kind = format_of(file.id)
         data = read_bytes(file.path)
-        source = Source(str(file.root), str(file.path), _content_digest(file.id, data))
+        source = Source(str(file.root), str(file.path), _content_digest(file.id, data, self._rules.key(file.id)))
         if kind in TABLES:
             self._take_table(file, data, source)
             return
@@ -82,12 +91,12 @@ class Planner:
         if known and known.content == source.content:
             self._take_unchanged(file, known, source)
         else:
-            self._take_changed(parse(data, file.id), known, source)
+            self._take_changed(self._rules.apply(parse(data, file.id), file.id), known, source)
         self._yielded.add(file.id)
 
-    def _known_from(self, file: FoundFile) -> set[str]:
+    def _known_from(self, file: FoundFile) -> list[str]:
         """The documents that the index has of a file, which are several where it is a table."""
-        return {name for name, known in self._known.items() if known.path == str(file.path)}
+        return self._by_path.get(str(file.path), [])
 
     def _refuse_deleted(self, name: str) -> None:
         if name in self._deleted:
@@ -96,17 +105,39 @@ class Planner:
             raise UnreadableDocument(reason, code="deleted")
 
     def _take_table(self, file: FoundFile, data: bytes, source: Source) -> None:
-        """Each row for itself; reading them all again costs little beside embedding one."""
-        documents, failures = parse_all(data, file.id)
+        """Each row for itself, unless every row of just these bytes is there."""
+        names = self._known_from(file)
+        whole = replace(source, content=f"{source.content}/{len(names)}")
+        if names and all(self._stands(self._known[name], whole) for name in names):
+            self._plan.unchanged += names
+            self._yielded.add(file.id)
+            return
+        documents, failures = self._rows(file, data)
         self._plan.failed += failures
+        # Wrong rows are to be named each time, so only a table without any is passed over the next time.
+        told = source if failures else replace(source, content=f"{source.content}/{len(documents)}")
         for document in documents:
+            self._take_changed(document, self._known.get(document.id), told)
+            self._yielded.add(file.id)
+
+    def _rows(self, file: FoundFile, data: bytes) -> tuple[list[Document], list[Failure]]:
+        read, failures = parse_all(data, file.id)
+        documents = []
+        for document in read:
             try:
                 self._refuse_deleted(document.id)
+                documents.append(self._rules.apply(document, file.id))
             except UnreadableDocument as error:
-                self._plan.failed.append(Failure(document.id, error.message))
-            else:
-                self._take_changed(document, self._known.get(document.id), source)
-                self._yielded.add(file.id)
+                failures.append(Failure(document.id, error.message))
+        return documents, failures
+
+    def _stands(self, known: Known, source: Source) -> bool:
+        return (known.root, known.path, known.content, known.cut) == (
+            source.root,
+            source.path,
+            source.content,
+            self._cut,
+        )
 
     def _take_unchanged(self, file: FoundFile, known: Known, source: Source) -> None:
         if known.cut != self._cut:
@@ -169,6 +200,8 @@ class Planner:
             return rows.read_document(connection, name)
 
 
-def _content_digest(name: str, data: bytes) -> str:
-    """Of the bytes and of what decides how they are parsed."""
-    return hashlib.blake2b(data, digest_size=20, person=f"{PARSER_VERSION}{format_of(name)}".encode()).hexdigest()
+def _content_digest(name: str, data: bytes, rules: bytes) -> str:
+    """Of the bytes, of what decides how they are parsed, and of what the rules add."""
+    person = f"{PARSER_VERSION}{format_of(name)}".encode()
+    key = hashlib.blake2b(rules, digest_size=64).digest() if rules else b""
+    return hashlib.blake2b(data, digest_size=20, person=person, key=key).hexdigest()

@@ -31,11 +31,21 @@ class Source:
     passage: str
     start: int
     text: str
+    page: int | None = None
+    """The page it begins on; None for formats without pages."""
+    page_breaks: tuple[int, ...] = ()
+    """Characters of the document at which further pages begin."""
+    origin: str | None = None
+    """What the document's metadata name as its `source`."""
+    licence: str | None = None
 
 
 @dataclass(frozen=True)
 class Citation:
-    """`quote` is characters `start` to `end` of the document's text; `marker` is the passage's number in the prompt."""
+    """`quote` is characters `start` to `end` of the document's text; `marker` is the passage's number in the prompt.
+
+    `page` is the one on which the quote begins; `source` and `licence` are what the document says of itself.
+    """
 
     marker: int
     document: str
@@ -43,6 +53,9 @@ class Citation:
     start: int
     end: int
     quote: str
+    page: int | None = None
+    source: str | None = None
+    licence: str | None = None
 
 
 @dataclass(frozen=True)
@@ -123,13 +136,18 @@ def _mend(number: int, value: Value, sources: Sequence[Source]) -> int:
 
 def _cite(number: int, source: Source, value: Value, claim: str, question: str) -> Citation:
     span = _best_span(source.text, value, claim, question)
+    start = source.start + span.start
+    further = sum(place <= start for place in source.page_breaks)
     return Citation(
         marker=number,
         document=source.document,
         passage=source.passage,
-        start=source.start + span.start,
+        start=start,
         end=source.start + span.end,
         quote=source.text[span.start : span.end],
+        page=None if source.page is None else source.page + further,
+        source=source.origin,
+        licence=source.licence,
     )
 
 

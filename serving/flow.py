@@ -148,10 +148,31 @@ def check(text: str, asked: Asked, found: "SearchResult | None", prompt: Prompt)
     return check_answer(text, asked.question, sources(found.hits[: prompt.shown]))
 
 
+def _said(hit: "Hit", key: str) -> str | None:
+    """What the document says of itself under `key`, if that is text."""
+    value = hit.metadata.get(key)
+    return value if isinstance(value, str) else None
+
+
+def _first_page(hit: "Hit") -> int | None:
+    """The page on which the text before a hit begins, or the hit itself where none is shown."""
+    begin = hit.start - len(hit.before)
+    return None if hit.page is None else hit.page - sum(begin < place <= hit.start for place in hit.page_breaks)
+
+
 def sources(hits: "Sequence[Hit]") -> list[Source]:
     """The passages as the model and the citations see them, each with its neighbours where these were asked for."""
     return [
-        Source(hit.document, hit.passage, hit.start - len(hit.before), hit.before + hit.text + hit.after)
+        Source(
+            hit.document,
+            hit.passage,
+            hit.start - len(hit.before),
+            hit.before + hit.text + hit.after,
+            _first_page(hit),
+            hit.page_breaks,
+            origin=_said(hit, "source"),
+            licence=_said(hit, "licence"),
+        )
         for hit in hits
     ]
 

@@ -12,6 +12,7 @@ from tandem.fields import Section
 from tandem.names import validate_name
 from tandem.settings import (
     Config,
+    DocumentRule,
     DomainConfig,
     EngineConfig,
     LanguageWeights,
@@ -110,6 +111,8 @@ def _unknown_key(source: YamlSource, location: tuple[str | int, ...]) -> Problem
             section: type[Section] = Config
         case ["domains", _]:
             section = DomainConfig
+        case ["domains", _, "document_rules", _]:
+            section = DocumentRule
         case ["domains", _, "success"]:
             section = SuccessConfig
         case ["domains", _, "success", "style_rules", _]:

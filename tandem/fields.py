@@ -19,6 +19,11 @@ def as_list(value: object) -> object:
     return [value] if isinstance(value, str | Path) else value
 
 
+def as_names(value: object) -> object:
+    """Text with commas as a list of names, as in front matter."""
+    return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
+
+
 def file_or_name(value: Path | str | None) -> Path | str | None:
     """An absolute path is a file, anything else a name."""
     return Path(value) if isinstance(value, str) and Path(value).is_absolute() else value

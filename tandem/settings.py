@@ -15,6 +15,7 @@ from tandem.fields import (
     Section,
     Weight,
     as_list,
+    as_names,
     file_or_name,
     http_address,
     regular_expression,
@@ -78,11 +79,38 @@ class MultiTaskConfig(Section):
         return self
 
 
+class DocumentRule(Section):
+    """What holds for documents by where their files lie; a later rule that matches wins, key by key."""
+
+    path: Annotated[str, Field(pattern=r"^[^/\\]")]
+    """Glob, relative to the folder of documents: `hr/**`; without a `/` a name at any depth: `*.pdf`."""
+    allow: Annotated[list[Annotated[str, Field(pattern=r"\S")]], BeforeValidator(as_names)] = Field(
+        default_factory=lambda: ["*"]
+    )
+    """Users and groups that may see them; where a document names some itself, those whom both name. `*`: everybody."""
+    language: Annotated[str, Field(pattern=r"^([a-z]{2})?$")] = ""
+    """ISO 639-1; as the following, for documents that do not say it themselves."""
+    licence: str | None = None
+    source: str | None = None
+    metadata: dict[str, str | int | float | bool | list[str | int | float | bool]] = Field(default_factory=dict)
+    """Further values for filters."""
+
+    @model_validator(mode="after")
+    def _refuse_contradictions(self) -> Self:
+        if "*" in self.allow and len(self.allow) > 1:
+            raise ValueError("allow names everybody (`*`) and others: leave one of them out")
+        if own := sorted(self.metadata.keys() & {"allow", "language", "licence", "source", "title", "text", "id"}):
+            raise ValueError(f"metadata has {own[0]}, which is no metadata of a rule: write it beside path, if at all")
+        return self
+
+
 class DomainConfig(Section):
     """One domain; without `documents` it is filled over HTTP."""
 
     documents: Annotated[list[Path] | None, BeforeValidator(as_list)] = None
     """Files and folders to index: text, Markdown, HTML, PDF, DOCX, CSV, JSON."""
+    document_rules: list[DocumentRule] = Field(default_factory=list)
+    """Who may see documents, their language, licence, source and metadata, by where their files lie."""
     examples: Annotated[Path | str | None, AfterValidator(file_or_name)] = None
     """Training rows: a file (JSON lines, CSV, Parquet), as an absolute path, or a name for the `datasets` library."""
     questions: Path | None = None

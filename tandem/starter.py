@@ -13,6 +13,7 @@ base_model: {base_model}  # a folder, or a hub id such as Qwen/Qwen3-4B-Instruct
 domains:
   example:                      # the name: a-z, 0-9 and -; asked for as example/rag
     documents: documents/       # files or folders: text, Markdown, HTML, PDF, DOCX
+    # document_rules: []        # such as {{path: hr/**, allow: [hr], licence: internal}}; the last that matches wins
     # examples: train.jsonl     # training rows
     # questions: questions.jsonl  # validation and test questions
     # system_prompt: Answer briefly.

@@ -3,15 +3,15 @@
 import os
 import re
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Any, Final
 
 from retrieval.documents import Document, UnreadableDocument, checked
 from retrieval.parsers.parsed import Parsed
 from retrieval.results import Failure
 
-PARSER_VERSION: Final = 2
+PARSER_VERSION: Final = 3
 """Raised when a parser's output changes, so that unchanged files are parsed again."""
 
 MAX_FILE_BYTES: Final = 50_000_000
@@ -86,10 +86,10 @@ def parse(data: bytes, document_id: str) -> Document:
     if not parsed.text.strip():
         raise UnreadableDocument("The file holds no text." + (" (Scanned pages?)" if kind == "pdf" else ""))
     title = parsed.title or _title_of_name(document_id)
-    metadata = {**parsed.metadata, "format": kind}
+    metadata = {**one_licence(parsed.metadata), "format": kind}
     allow = allowed(metadata.pop("allow", None))
     language = language_code(metadata.get("language"))
-    return checked(Document(document_id, title, parsed.text, metadata, allow=allow, language=language))
+    return checked(Document(document_id, title, parsed.text, metadata, allow, language, parsed.pages, parsed.hidden))
 
 
 def allowed(value: object) -> tuple[str, ...] | None:
@@ -102,6 +102,12 @@ def allowed(value: object) -> tuple[str, ...] | None:
             f"`allow` is {value!r}; it has to be a list of names of users and groups, or `{EVERYBODY}` for everybody."
         )
     return tuple(name.strip() for name in names)
+
+
+def one_licence(metadata: Mapping[str, object]) -> dict[str, Any]:
+    """`metadata` with what is called `license` under the one name `licence`, so that one filter finds all."""
+    renamed = {"licence" if key == "license" else key: value for key, value in metadata.items()}
+    return renamed | ({"licence": metadata["licence"]} if "licence" in metadata else {})
 
 
 def language_code(value: object) -> str:

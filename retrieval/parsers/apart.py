@@ -1,13 +1,15 @@
 """Parsing in a child process with limits, for formats whose files can be made to harm who reads them.
 
 The child reads requests from its standard input and answers on its standard output: a length (8 bytes, little-endian),
-then as many bytes. It has a bounded address space, writes no files, and opens none of its own. What takes too long,
+then as many bytes. It has a bounded address space and, for each file, a bounded time of the
+processor; it writes no files, and opens none of its own. What takes too long,
 needs too much memory or ends the child is that one file's failure; the next file gets a new child.
 """
 
 import atexit
 import contextlib
 import json
+import math
 import os
 import select
 import struct
@@ -58,7 +60,7 @@ class ChildParser:
                 ) from None
         if "refused" in answer:
             raise UnreadableDocument(answer["refused"], code=answer["code"])
-        return Parsed(answer["text"], answer["title"], answer["metadata"])
+        return Parsed(answer["text"], answer["title"], answer["metadata"], tuple(answer["pages"]), answer["hidden"])
 
     def close(self) -> None:
         """End the child; the next file starts another."""
@@ -86,7 +88,7 @@ class ChildParser:
         environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
         child = subprocess.Popen(
             # -P: nothing is imported from the folder that the user happens to be in.
-            [sys.executable, "-P", "-m", "retrieval.parsers.child", str(self._memory)],
+            [sys.executable, "-P", "-m", "retrieval.parsers.child", str(self._memory), str(math.ceil(self._seconds))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -1,6 +1,7 @@
-"""The child of `retrieval.parsers.apart`: `python -m retrieval.parsers.child MEMORY_BYTES`."""
+"""The child of `retrieval.parsers.apart`: `python -m retrieval.parsers.child MEMORY_BYTES SECONDS`."""
 
 import json
+import math
 import os
 import resource
 import sys
@@ -12,7 +13,7 @@ from retrieval.parsers import parser_of
 from retrieval.parsers.apart import LENGTH
 
 
-def main(memory_bytes: int) -> None:
+def main(memory_bytes: int, seconds: int) -> None:
     """Answer requests until there are no more."""
     # Answers go to the first descriptor that nothing else writes to.
     answers = os.fdopen(os.dup(1), "wb")
@@ -26,6 +27,7 @@ def main(memory_bytes: int) -> None:
         pieces = [_read() for _ in range(2)]
         if pieces[0] is None or pieces[1] is None:
             return
+        limit_processor(seconds)
         data = json.dumps(answer(pieces[0].decode(), pieces[1])).encode()
         answers.write(LENGTH.pack(len(data)) + data)
         answers.flush()
@@ -39,6 +41,14 @@ def limit(memory_bytes: int) -> None:
             resource.setrlimit(which, (most, most))
 
 
+def limit_processor(seconds: int) -> None:
+    """Let the system end this process after so many further seconds of the processor, parent or no parent."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    most = math.ceil(used.ru_utime + used.ru_stime) + seconds
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_CPU, (most, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+
+
 def answer(kind: str, data: bytes) -> dict[str, Any]:
     """What was read, or why it was refused."""
     try:
@@ -50,7 +60,13 @@ def answer(kind: str, data: bytes) -> dict[str, Any]:
     except (Exception, RecursionError):
         reason = f"The file cannot be read as {kind.upper()}: it is damaged or not what it seems."
         return {"refused": reason, "code": UnreadableDocument.code}
-    return {"text": parsed.text, "title": parsed.title, "metadata": parsed.metadata}
+    return {
+        "text": parsed.text,
+        "title": parsed.title,
+        "metadata": parsed.metadata,
+        "pages": parsed.pages,
+        "hidden": parsed.hidden,
+    }
 
 
 def _read() -> bytes | None:
@@ -62,4 +78,4 @@ def _read() -> bytes | None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), int(sys.argv[2]))

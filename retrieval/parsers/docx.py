@@ -10,7 +10,7 @@ import docx
 from docx.table import Table
 from docx.text.paragraph import Paragraph
 
-from retrieval.documents import UnreadableDocument, clean_text
+from retrieval.documents import UnreadableDocument, clean_text, count_invisible
 from retrieval.parsers.parsed import Parsed
 from retrieval.structure import front_heading, tight_lists
 
@@ -24,9 +24,10 @@ def parse_docx(data: bytes) -> Parsed:
     """
     _check_archive(data)
     source = docx.Document(io.BytesIO(data))
-    text = tight_lists(clean_text("\n\n".join(_blocks(source))))
+    words = "\n\n".join(_blocks(source))
+    text = tight_lists(clean_text(words))
     properties = " ".join((source.core_properties.title or "").split())
-    return Parsed(text, front_heading(text) or properties or None)
+    return Parsed(text, front_heading(text) or properties or None, hidden=count_invisible(words))
 
 
 def _check_archive(data: bytes) -> None:

@@ -8,7 +8,8 @@ from typing import Any, Final
 from lxml import etree
 from lxml import html as lxml_html
 
-from retrieval.documents import UnreadableDocument, clean_text
+from retrieval.documents import UnreadableDocument, clean_text, count_invisible
+from retrieval.parsers.hidden import drop_hidden
 from retrieval.parsers.parsed import Parsed
 from retrieval.parsers.text import decode
 from retrieval.structure import headings, tight_lists
@@ -17,9 +18,8 @@ from retrieval.structure import headings, tight_lists
 # frame (which is mostly links); below it the extraction took content for frame, as on short pages.
 KEPT_SHARE: Final = 0.8
 
-_HIDDEN: Final = re.compile(
-    r"display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0(?![.\d])|opacity\s*:\s*0(?![.\d])", re.IGNORECASE
-)
+MAX_VALUE: Final = 2_000
+"""Characters of what a page says of itself."""
 _CHARSET: Final = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([\w-]+)""", re.IGNORECASE)
 _DROPPED: Final = frozenset(
     {
@@ -40,25 +40,17 @@ def parse_html(data: bytes) -> Parsed:
 
     Where that is nothing or too little, everything outside `nav`, `header`, `footer` and `aside`.
     """
-    tree = _tree(clean_text(_decode(data)))
+    source = _decode(data)
+    tree = _tree(clean_text(source))
     if tree is None:
         return Parsed("")
-    _drop_hidden(tree)
+    hidden = count_invisible(source) + drop_hidden(tree)
     title = _title(tree)
-    language = tree.get("lang")
+    metadata = _about(tree)
     _simplify(tree)
     marked = tree.xpath("//main") or tree.xpath("//article")
     text = _plain(marked[0]) if len(marked) == 1 else _content(tree)
-    return Parsed(clean_text(text), title, {"language": language} if language else {})
-
-
-def _drop_hidden(tree: Any) -> None:
-    """Take out what a reader of the page does not see, such as words put there for machines alone."""
-    for element in tree.xpath("//body//*[@hidden or @style]"):
-        if element.getparent() is not None and (
-            element.get("hidden") is not None or _HIDDEN.search(element.get("style"))
-        ):
-            element.drop_tree()
+    return Parsed(clean_text(text), title, metadata, hidden=hidden + count_invisible(text))
 
 
 def _content(tree: Any) -> str:
@@ -100,6 +92,17 @@ def _title(tree: Any) -> str | None:
             if text := " ".join(element.text_content().split()):
                 return str(text)
     return None
+
+
+def _about(tree: Any) -> dict[str, Any]:
+    """What the page says of itself: its language, the address it calls its own, its licence."""
+    found = {
+        "language": [tree.get("lang")],
+        "source": tree.xpath("//head/link[@rel='canonical']/@href"),
+        "licence": tree.xpath("//*[@rel='license']/@href | //head/meta[@name='license']/@content"),
+    }
+    first = {key: " ".join(str(next(filter(None, values), "")).split())[:MAX_VALUE] for key, values in found.items()}
+    return {key: value for key, value in first.items() if value}
 
 
 def _simplify(tree: Any) -> None:

@@ -11,3 +11,7 @@ class Parsed:
     text: str
     title: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
+    pages: tuple[int, ...] = ()
+    """Character at which each page begins; empty for formats without pages."""
+    hidden: int = 0
+    """Characters left out because no reader sees them."""

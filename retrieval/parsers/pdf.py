@@ -6,12 +6,13 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import Any, Final
 
 from pypdf import PdfReader
 from pypdf.errors import PyPdfError
 
-from retrieval.documents import UnreadableDocument, clean_text
+from retrieval.documents import UnreadableDocument, clean_text, count_invisible
 from retrieval.parsers.parsed import Parsed
 from retrieval.structure import front_heading, unwrap
 
@@ -22,6 +23,7 @@ MAX_PAGES: Final = 5_000
 MAX_CHARACTERS: Final = 10_000_000
 HEADING_SIZE: Final = 1.15
 """Lines set this much larger than most of the text are headings."""
+_PAGE_BREAK: Final = "\n\n"
 
 
 def parse_pdf(data: bytes) -> Parsed:
@@ -32,9 +34,18 @@ def parse_pdf(data: bytes) -> Parsed:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pypdf warns of every slip in a file that it can read
         reader = _open(data)
-        text = clean_text("\n\n".join(_pages(reader)))
-        title = _title(reader)
-    return Parsed(text, front_heading(text) or title or _first_line(text), {"pages": len(reader.pages)})
+        written = _pages(reader)
+        pages = [clean_text(page) for page in written]
+        title, about = _title(reader), _about(reader)
+    text = _PAGE_BREAK.join(pages)
+    begins = tuple(accumulate((len(page) + len(_PAGE_BREAK) for page in pages[:-1]), initial=0))
+    return Parsed(
+        text,
+        front_heading(text) or title or _first_line(text),
+        {"pages": len(pages), **about},
+        begins,
+        sum(map(count_invisible, written)),
+    )
 
 
 def _open(data: bytes) -> PdfReader:
@@ -100,6 +111,18 @@ def _title(reader: PdfReader) -> str | None:
     title = " ".join(title.split()) if isinstance(title, str) else ""
     meaningless = not title or "untitled" in title.lower() or re.search(r"\.\w{2,4}$", title)
     return None if meaningless else title
+
+
+def _about(reader: PdfReader) -> dict[str, str]:
+    """`source` and `licence` (dc:source, dc:rights) from the XMP metadata, where there are any."""
+    try:
+        found = reader.xmp_metadata
+        rights, source = (dict(found.dc_rights or {}), found.dc_source) if found else ({}, None)
+    # Damaged metadata is no reason to refuse the text.
+    except (PyPdfError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+    values = {"source": source, "licence": rights.get("x-default") or next(iter(rights.values()), None)}
+    return {key: " ".join(value.split()) for key, value in values.items() if isinstance(value, str) and value.strip()}
 
 
 def _first_line(text: str) -> str | None:

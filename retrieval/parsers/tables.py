@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from retrieval.documents import MAX_TEXT_CHARACTERS, Document, UnreadableDocument, checked, clean_text
-from retrieval.parsers import allowed, language_code
+from retrieval.parsers import allowed, language_code, one_licence
 from retrieval.parsers.text import decode
 from retrieval.results import Failure
 
@@ -86,7 +86,7 @@ def _document(row: Row, document_id: str, title: str, kind: str) -> Document:
             f"{document_id}#{name}",
             str(values.get("title") or f"{title} {name}"),
             text,
-            {**metadata, "format": kind},
+            {**one_licence(metadata), "format": kind},
             allow=allowed(values.get("allow")),
             language=language,
         )

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import yaml
 
-from retrieval.documents import UnreadableDocument, clean_text
+from retrieval.documents import UnreadableDocument, clean_text, count_invisible
 from retrieval.parsers.parsed import Parsed
 from retrieval.structure import front_heading
 
@@ -16,16 +16,19 @@ _CONTROL: Final = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 
 def parse_text(data: bytes) -> Parsed:
     """Plain text; a short first line that stands alone is the title."""
-    text = clean_text(decode(data))
-    return Parsed(text, front_heading(text) or _first_line(text))
+    source = decode(data)
+    text = clean_text(source)
+    return Parsed(text, front_heading(text) or _first_line(text), hidden=count_invisible(source))
 
 
 def parse_markdown(data: bytes) -> Parsed:
     """Markdown; YAML front matter becomes metadata and leaves the text."""
-    text = clean_text(decode(data))
-    text, metadata = _split_front_matter(text)
+    source = decode(data)
+    text, metadata = _split_front_matter(clean_text(source))
     title = metadata.pop("title", None)
-    return Parsed(text, front_heading(text) or (str(title) if title else None), metadata)
+    return Parsed(
+        text, front_heading(text) or (str(title) if title else None), metadata, hidden=count_invisible(source)
+    )
 
 
 def decode(data: bytes) -> str:

@@ -22,6 +22,7 @@ from tandem.errors import UserError
 if TYPE_CHECKING:
     from retrieval.documents import Document
     from retrieval.results import Commit, Failure
+    from retrieval.rules import Rules
 
 router = APIRouter(prefix="/v1/domains/{domain}")
 
@@ -81,6 +82,7 @@ async def get_document(
     document = await services.indexes.document(domain, name, principals=principals)
     if start is None and end is None and format == "json":
         body = asdict(document)
+        del body["hidden"]  # told once, when it is read
         if principals is not None:  # who else may see it is the operator's to know
             del body["allow"]
         return JsonResponse(body)
@@ -92,10 +94,12 @@ async def get_document(
 async def add_documents(domain: str, request: Request, services: ServicesNow) -> Response:
     """Add or replace documents, sent as JSON or as files (multipart), in one commit."""
     from retrieval.documents import UnreadableDocument
+    from retrieval.rules import Rules
 
     check_domain(domain, services.config)
     if request.headers.get("content-type", "").lower().startswith(MULTIPART):
-        documents, unread = await _read_files(request, services.indexes)
+        rules = Rules(services.config.domains[domain].document_rules)
+        documents, unread = await _read_files(request, services.indexes, rules)
     else:
         documents, unread = await _read_json(request), []
     commit = await services.indexes.add(domain, documents)
@@ -146,7 +150,7 @@ async def _read_json(request: Request) -> "list[Document]":
     ]
 
 
-async def _read_files(request: Request, indexes: Indexes) -> "tuple[list[Document], list[Failure]]":
+async def _read_files(request: Request, indexes: Indexes, rules: "Rules") -> "tuple[list[Document], list[Failure]]":
     """The documents in the uploaded files, and the files that hold none."""
     from retrieval.documents import UnreadableDocument
     from retrieval.results import Failure
@@ -160,7 +164,7 @@ async def _read_files(request: Request, indexes: Indexes) -> "tuple[list[Documen
             name = file.filename or "unnamed"
             try:
                 found, failed = await indexes.parse(name, await file.read())
-                documents += found
+                documents += [rules.apply(document, name) for document in found]
                 unread += failed
             except UnreadableDocument as error:
                 unread.append(Failure(name, error.message))
@@ -176,4 +180,5 @@ def _commit_body(commit: "Commit", failed: "Sequence[Failure]") -> Json:
         "failed": [asdict(failure) for failure in failed],
         "passages": commit.passages,
         "warnings": commit.warnings,
+        "hidden": commit.hidden,
     }

@@ -99,7 +99,10 @@ def answer_text(answer: dict[str, Any]) -> str:
     lines = [str(answer.get("answer", "")).strip()]
     for citation in answer.get("citations") or ():
         quote = " ".join(str(citation.get("quote", "")).split())
-        lines.append(f"  [{citation.get('marker')}] {citation.get('document')}: “{quote}”")
+        page = f", page {citation['page']}" if citation.get("page") else ""
+        about = ", ".join(str(citation[key]) for key in ("source", "licence") if citation.get(key))
+        place = f"{citation.get('document')}{page}" + (f" ({about})" if about else "")
+        lines.append(f"  [{citation.get('marker')}] {place}: “{quote}”")
     lines += [f"  warning: {warning}" for warning in answer.get("warnings") or ()]
     versions = answer.get("versions") or {}
     milliseconds = (answer.get("timings_ms") or {}).get("total")

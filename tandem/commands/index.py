@@ -68,7 +68,8 @@ def index(
         Index.open(workspace.index_folder(domain), embedder, settings.retrieval) as opened,
         progress_bar(f"Indexing {domain}", quiet=json) as progress,
     ):
-        commit = opened.sync([path.absolute() for path in sources], progress=progress, replace=replace)
+        rules = settings.domain(domain).document_rules
+        commit = opened.sync([path.absolute() for path in sources], progress, replace=replace, rules=rules)
         ids = {document.id for document in opened.documents()}
     return print_commit(domain, commit, json, ids)
 

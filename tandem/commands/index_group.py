@@ -65,13 +65,15 @@ def add(
     from retrieval.folders import scan
     from retrieval.parsers import parse_all, read_bytes
     from retrieval.results import Failure
+    from retrieval.rules import Rules
 
+    rules = Rules(open_project(config, home)[0].domain(domain).document_rules)
     found = scan([path.absolute() for path in paths])
     failed, documents = list(found.failures), []
     for file in found.files.values():
         try:
             read, unread = parse_all(read_bytes(file.path), file.id)
-            documents += read
+            documents += [rules.apply(document, file.id) for document in read]
             failed += unread
         except UnreadableDocument as error:
             failed.append(Failure(file.id, error.message))

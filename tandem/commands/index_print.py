@@ -3,9 +3,11 @@
 import sys
 import time
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tandem.commands.output import print_json
+
+NAMED: Final = 3
 
 if TYPE_CHECKING:
     from retrieval.results import Commit, IndexStats
@@ -25,11 +27,20 @@ def print_commit(domain: str, commit: "Commit", as_json: bool, documents: set[st
     named = {*commit.added, *commit.replaced, *commit.unchanged, *(one.id for one in commit.failed)}
     if others := (documents or set()) - named:
         print(f"  {len(others)} of them came from elsewhere (`--replace` removes such)")
+    if commit.hidden:
+        print(f"  {_hidden(commit.hidden)}")
     for warning in commit.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     for failure in commit.failed:
         print(f"not indexed: {failure.id}: {failure.reason}", file=sys.stderr)
     return 2 if commit.failed else 0
+
+
+def _hidden(counts: dict[str, int]) -> str:
+    """A sentence on what was left out because no reader sees it."""
+    named = [f"{name} ({count:,})" for name, count in counts.items()]
+    more = f" and {len(named) - NAMED} more" if len(named) > NAMED else ""
+    return f"{sum(counts.values()):,} characters that no reader sees were left out: {', '.join(named[:NAMED])}{more}"
 
 
 def print_stats(domain: str, found: "IndexStats") -> None:

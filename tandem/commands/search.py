@@ -112,5 +112,7 @@ def print_result(result: "SearchResult") -> None:
 
 
 def _facts(hit: "Hit") -> str:
-    facts = f"{hit.document} {hit.start}-{hit.end}, score {hit.score:.4f}"
+    page = f", page {hit.page}" if hit.page else ""
+    origin = "".join(f", {key} {hit.metadata[key]}" for key in ("source", "licence") if hit.metadata.get(key))
+    facts = f"{hit.document} {hit.start}-{hit.end}{page}{origin}, score {hit.score:.4f}"
     return facts if hit.rerank_score is None else f"{facts}, reranked {hit.rerank_score:.4f}"

@@ -8,6 +8,8 @@ import pytest
 
 from retrieval.documents import Document
 from retrieval.index import Index
+from retrieval.parsers import parse_all
+from retrieval.results import Failure
 from tandem.errors import UserError
 from tandem.settings import RetrievalConfig
 from tests.retrieval.helpers import CountingEmbedder, make_docx, make_pdf, open_index
@@ -307,3 +309,29 @@ def test_progress_counts_files_and_passages(index: Index, folder: Path) -> None:
     commit = index.sync([folder], progress=lambda *call: calls.append(call))
     assert [call for call in calls if call[0] == "read"] == [("read", done, 5) for done in range(1, 6)]
     assert calls[-1] == ("embed", commit.passages, commit.passages)
+
+
+def test_an_unchanged_table_is_not_parsed_again_but_where_rows_are_wrong_or_gone(
+    index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "tables"
+    folder.mkdir()
+    (folder / "good.csv").write_text("id,text\n1,Kettles boil.\n2,Lamps shine.\n")
+    (folder / "bad.csv").write_text("id,text\n1,Chairs stand.\n2,\n")
+    first = index.sync([folder])
+    read: list[str] = []
+
+    def reading(data: bytes, name: str) -> tuple[list[Document], list[Failure]]:
+        read.append(name)
+        return parse_all(data, name)
+
+    monkeypatch.setattr("retrieval.sync.parse_all", reading)
+    second = index.sync([folder])
+    assert (read, second.snapshot, second.failed) == (["bad.csv"], first.snapshot, first.failed)
+    assert sorted(second.unchanged) == ["bad.csv#1", "good.csv#1", "good.csv#2"]
+    index.add([Document("good.csv#1", "Other", "Words given by hand.")])
+    assert index.sync([folder]).replaced == ["good.csv#1"]
+    index.delete(["good.csv#2"])
+    assert [failure.id for failure in index.sync([folder]).failed] == ["bad.csv#2", "good.csv#2"]
+    (folder / "good.csv").write_text("id,text\n1,Kettles boil fast.\n")
+    assert index.sync([folder]).replaced == ["good.csv#1"]

@@ -83,3 +83,17 @@ def test_search_gives_verbatim_passages(fresh: Gateway) -> None:
     [hit] = body["hits"]
     assert (body["snapshot"], hit["document"]) == (1, "toaster.md")
     assert DOCUMENTS[1].text[hit["start"] : hit["end"]] == hit["text"]
+
+
+def test_an_uploaded_file_keeps_the_rules_of_its_domain_and_tells_what_was_hidden(home: Path) -> None:
+    rules = [{"path": "hr/", "allow": ["boss"], "source": "https://a.example"}]
+    with run_gateway(home, domains={"shop": {"document_rules": rules}, "empty": {}}) as gateway:
+        file = ("files", ("hr/pay.md", "Salaries are paid\u200b on Friday.".encode(), "text/markdown"))
+        assert gateway.http.post(ROUTE, files=[file]).json()["hidden"] == {"hr/pay.md": 1}
+        body = gateway.http.get(f"{ROUTE}/hr/pay.md").json()
+        assert (body["allow"], body["metadata"]["source"], body["pages"]) == (["boss"], "https://a.example", [])
+        assert "hidden" not in body
+        answer = gateway.ask("When are salaries paid?").json()
+        assert [(one["source"], one["licence"], one["page"]) for one in answer["citations"]] == [
+            ("https://a.example", None, None)
+        ]

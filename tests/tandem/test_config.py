@@ -112,7 +112,8 @@ def test_a_key_that_resembles_none_gets_the_list(tmp_path: Path) -> None:
     [names] = [line.partition("the keys are ")[2]]
     assert (
         names
-        == "documents, examples, questions, system_prompt, permissions, task, labels, json_schema, success, multi_task"
+        == "documents, document_rules, examples, questions, system_prompt, permissions, task, labels, json_schema,"
+        " success, multi_task"
     )
 
 
@@ -201,7 +202,17 @@ def test_the_starter_shows_every_key_with_its_default(tmp_path: Path) -> None:
     for section in ("engine", "retrieval", "training", "serving"):
         assert getattr(config, section) == getattr(default, section)
         assert getattr(config, section).model_fields_set == set(type(getattr(default, section)).model_fields)
-    shown_keys = {"documents", "examples", "questions", "system_prompt", "permissions", "task", "labels", "json_schema"}
+    shown_keys = {
+        "documents",
+        "document_rules",
+        "examples",
+        "questions",
+        "system_prompt",
+        "permissions",
+        "task",
+        "labels",
+        "json_schema",
+    }
     assert config.domains["example"].model_fields_set == shown_keys
 
 

@@ -118,3 +118,25 @@ def test_the_words_of_a_command_without_a_domain_are_a_mistake_in_one_sentence(
     assert cli.run(["index", "--help"]) == 0
     shown = capsys.readouterr().out
     assert all(name in shown for name in ("add", "remove", "stats", "verify", "rebuild", "backup", "restore"))
+
+
+def test_document_rules_hold_for_the_folder_and_for_what_is_added_by_hand(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("tandem.yaml").write_text(
+        Path("tandem.yaml")
+        .read_text()
+        .replace(
+            "    # document_rules: []", '    document_rules: [{path: "secret/", allow: [boss], licence: internal}]'
+        )
+    )
+    Path("documents/secret").mkdir()
+    Path("documents/secret/zebra.md").write_text("# Zebra\n\nThe zebra has stripes.")
+    Path("more/secret").mkdir(parents=True)
+    Path("more/secret/lion.md").write_text("# Lion\n\nThe lion has\u200b a mane.")
+    assert told(capsys, "example")["added"] == ["secret/zebra.md"]
+    assert told(capsys, "add", "example", "more")["hidden"] == {"secret/lion.md": 1}
+    for name in ("boss", "clerk"):
+        found = told(capsys, "search", "example", "zebra lion", "-k", "20", "--as", name)["hits"]
+        seen = {hit["document"] for hit in found if hit["metadata"].get("licence") == "internal"}
+        assert seen == ({"secret/zebra.md", "secret/lion.md"} if name == "boss" else set())
