@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from retrieval.addresses import SUFFIX, FoundUrl, read_list
 from retrieval.documents import clean_text
 from retrieval.results import Failure
 from tandem.errors import UserError
@@ -24,16 +25,22 @@ class FoundFile:
     path: Path
     root: Path
 
+    @property
+    def place(self) -> str:
+        """Where the document comes from."""
+        return str(self.path)
+
 
 @dataclass(slots=True)
 class Scan:
-    """What is there: files in the order of the paths given, then by name."""
+    """What is there: files in the order of the paths given, then by name; and addresses in lists among them."""
 
     roots: list[Path] = field(default_factory=list)
     files: dict[str, FoundFile] = field(default_factory=dict)
+    urls: dict[str, FoundUrl] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
     unlisted: list[Path] = field(default_factory=list)
-    """Folders that could not be listed: what was indexed from them is kept."""
+    """Folders and lists that could not be read: what was indexed from them is kept."""
 
 
 def scan(paths: Sequence[Path]) -> Scan:
@@ -79,8 +86,20 @@ def _take(found: Scan, file: FoundFile) -> None:
     reason = _objection(found, file)
     if reason:
         found.failures.append(Failure(file.id, reason))
+    elif file.path.suffix.lower() == SUFFIX:
+        _take_list(found, file)
     else:
         found.files[file.id] = file
+
+
+def _take_list(found: Scan, file: FoundFile) -> None:
+    try:
+        listed, failures = read_list(file.path, file.root)
+    except (OSError, UnicodeDecodeError) as error:
+        found.unlisted.append(file.path)
+        listed, failures = [], [Failure(file.id, f"The list of addresses cannot be read: {error}.")]
+    found.urls |= {one.id: one for one in listed if one.id not in found.urls}
+    found.failures += failures
 
 
 def _objection(found: Scan, file: FoundFile) -> str | None:

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from retrieval import history, rows
+from retrieval.addresses import Allowed
 from retrieval.commits import Change, apply, collect
 from retrieval.copies import backup
 from retrieval.derived import Derived
@@ -160,9 +161,11 @@ class Index:
         elsewhere or was given to `add` is removed too. Raises UserError, and changes nothing, unless
         each path has a document and every folder can be listed. What is added meanwhile stays.
 
-        `rules` are a domain's `document_rules`; those that match no file are among the warnings.
+        `rules` are a domain's `document_rules`; those that match no file are among the warnings. A file
+        `*.urls` lists addresses of the web, which are fetched where `retrieval.allow_urls` allows it.
         """
-        plan = Planner(self._store, scan(paths), self._splitter.key, replace, Rules(rules)).plan(progress)
+        allowed = Allowed(self._settings.allow_urls)
+        plan = Planner(self._store, scan(paths), self._splitter.key, replace, Rules(rules), allowed).plan(progress)
         known = self._vectors_of([*(document.id for document, _ in plan.write), *plan.remove])
         write = prepare(plan.write, self._embedder, self._splitter, known, progress)
         keep = self._settings.keep_snapshots

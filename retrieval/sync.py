@@ -2,11 +2,13 @@
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 from retrieval import rows
+from retrieval.addresses import Allowed, FoundUrl
 from retrieval.documents import Document, UnreadableDocument, check_id, document_digest
 from retrieval.folders import FoundFile, Scan
 from retrieval.parsers import PARSER_VERSION, TABLES, format_of, parse, parse_all, read_bytes
@@ -17,7 +19,13 @@ from retrieval.rules import Rules
 from retrieval.store import Store
 from tandem.errors import UserError
 
+if TYPE_CHECKING:
+    from retrieval.fetching import Fetched
+
 NO_RULES: Final = Rules()
+NOTHING_ALLOWED: Final = Allowed(())
+
+Found = FoundFile | FoundUrl
 
 
 @dataclass(slots=True)
@@ -38,13 +46,22 @@ class Planner:
     With `replace` everything that the scan did not find is to go, wherever it came from.
     """
 
-    def __init__(self, store: Store, found: Scan, cut: str, replace: bool = False, rules: Rules = NO_RULES) -> None:
+    def __init__(
+        self,
+        store: Store,
+        found: Scan,
+        cut: str,
+        replace: bool = False,
+        rules: Rules = NO_RULES,
+        allowed: Allowed = NOTHING_ALLOWED,
+    ) -> None:
         self._store = store
         self._found = found
         self._cut = cut
         self._replace = replace
         self._rules = rules
-        self._plan = Plan(failed=list(found.failures), warnings=rules.unmatched(found.files))
+        self._allowed = allowed
+        self._plan = Plan(failed=list(found.failures), warnings=rules.unmatched([*found.files, *found.urls]))
         self._kept: set[str] = set()
         self._yielded: set[str] = set()
         """Ids of the files that hold a document."""
@@ -61,16 +78,17 @@ class Planner:
         Raises UserError where `replace` would remove documents for a mistake: a path without a document in it, or a
         folder of which not all can be seen.
         """
-        for done, file in enumerate(self._found.files.values(), start=1):
+        total = len(self._found.files) + len(self._found.urls)
+        for done, (file, look) in enumerate(self._everything(), start=1):
             try:
-                self._consider(file)
+                look()
             except UnreadableDocument as error:
                 self._plan.failed.append(Failure(file.id, error.message))
                 # A file that cannot be opened just now is not a file whose content is gone.
                 if error.code == "unreadable_file":
                     self._kept |= {file.id, *self._known_from(file)}
             if progress:
-                progress("read", done, len(self._found.files))
+                progress("read", done, total)
         if self._replace:
             self._require_all_paths()
         staying = self._taken() | self._kept
@@ -78,25 +96,74 @@ class Planner:
         self._recut_others()
         return self._plan
 
-    def _consider(self, file: FoundFile) -> None:
+    def _everything(self) -> Iterator[tuple[Found, Callable[[], None]]]:
+        """Every file and every address, with what decides about it."""
+        for file in self._found.files.values():
+            yield file, partial(self._consider_file, file)
+        if self._found.urls:
+            from retrieval.fetching import Fetcher
+
+            asked = [(found, self._validator(found)) for found in self._found.urls.values()]
+            for found, result in Fetcher(self._allowed).fetch_all(asked):
+                yield found, partial(self._consider_fetched, found, result)
+
+    def _consider_file(self, file: FoundFile) -> None:
         self._refuse_deleted(file.id)
         check_id(file.id)
         kind = format_of(file.id)
         data = read_bytes(file.path)
-        source = Source(str(file.root), str(file.path), _content_digest(file.id, data, self._rules.key(file.id)))
-        if kind in TABLES:
-            self._take_table(file, data, source)
-            return
-        known = self._known.get(file.id)
-        if known and known.content == source.content:
-            self._take_unchanged(file, known, source)
-        else:
-            self._take_changed(self._rules.apply(parse(data, file.id), file.id), known, source)
-        self._yielded.add(file.id)
+        digest = _content_digest(kind, data, self._rules.key(file.id))
+        self._consider(file, kind, data, Source(str(file.root), file.place, digest))
 
-    def _known_from(self, file: FoundFile) -> list[str]:
+    def _consider_fetched(self, found: FoundUrl, result: "Fetched | UnreadableDocument") -> None:
+        self._refuse_deleted(found.id)
+        if isinstance(result, UnreadableDocument):
+            raise result
+        if result.data is None:
+            # Nothing is there to be read, and nothing has to be.
+            names = self._known_from(found)
+            self._plan.unchanged += names
+            self._yielded.add(found.id)
+            return
+        content = _content_digest(result.kind, result.data, self._rules.key(found.id))
+        # A table's wrong rows are to be named each time, so it is always fetched whole.
+        if result.validator and result.kind not in TABLES:
+            content = f"{content} {self._manner(found)} {result.validator}"
+        self._consider(found, result.kind, result.data, Source(str(found.root), found.place, content))
+
+    def _validator(self, found: FoundUrl) -> str:
+        """The server's name for the state that the index has; empty where it has to be read in any case."""
+        known = [self._known[name] for name in self._known_from(found)]
+        states = {one.content.partition(" ")[2] for one in known if one.content and one.root == str(found.root)}
+        manner, _, validator = states.pop().partition(" ") if len(states) == 1 else ("", "", "")
+        current = manner == self._manner(found) and all(one.cut == self._cut for one in known)
+        return validator if current else ""
+
+    def _manner(self, found: FoundUrl) -> str:
+        """Names how what is fetched is read: by which parsers, and with what the rules add."""
+        return _content_digest("", b"", self._rules.key(found.id))[:16]
+
+    def _consider(self, found: Found, kind: str, data: bytes, source: Source) -> None:
+        if kind in TABLES:
+            self._take_table(found, kind, data, source)
+            return
+        known = self._known.get(found.id)
+        if known and known.content == source.content:
+            self._take_unchanged(found, known, source)
+        else:
+            document = self._rules.apply(self._sourced(parse(data, found.id, kind), found), found.id)
+            self._take_changed(document, known, source)
+        self._yielded.add(found.id)
+
+    def _sourced(self, document: Document, found: Found) -> Document:
+        """With the address it was fetched from as its source, where it names none."""
+        if isinstance(found, FoundFile) or "source" in document.metadata:
+            return document
+        return replace(document, metadata={**document.metadata, "source": found.place})
+
+    def _known_from(self, file: Found) -> list[str]:
         """The documents that the index has of a file, which are several where it is a table."""
-        return self._by_path.get(str(file.path), [])
+        return self._by_path.get(file.place, [])
 
     def _refuse_deleted(self, name: str) -> None:
         if name in self._deleted:
@@ -104,7 +171,7 @@ class Planner:
             reason = f"It was deleted from the index on {day} and stays deleted until it is added again by hand."
             raise UnreadableDocument(reason, code="deleted")
 
-    def _take_table(self, file: FoundFile, data: bytes, source: Source) -> None:
+    def _take_table(self, file: Found, kind: str, data: bytes, source: Source) -> None:
         """Each row for itself, unless every row of just these bytes is there."""
         names = self._known_from(file)
         whole = replace(source, content=f"{source.content}/{len(names)}")
@@ -112,7 +179,7 @@ class Planner:
             self._plan.unchanged += names
             self._yielded.add(file.id)
             return
-        documents, failures = self._rows(file, data)
+        documents, failures = self._rows(file, kind, data)
         self._plan.failed += failures
         # Wrong rows are to be named each time, so only a table without any is passed over the next time.
         told = source if failures else replace(source, content=f"{source.content}/{len(documents)}")
@@ -120,13 +187,13 @@ class Planner:
             self._take_changed(document, self._known.get(document.id), told)
             self._yielded.add(file.id)
 
-    def _rows(self, file: FoundFile, data: bytes) -> tuple[list[Document], list[Failure]]:
-        read, failures = parse_all(data, file.id)
+    def _rows(self, file: Found, kind: str, data: bytes) -> tuple[list[Document], list[Failure]]:
+        read, failures = parse_all(data, file.id, kind)
         documents = []
         for document in read:
             try:
                 self._refuse_deleted(document.id)
-                documents.append(self._rules.apply(document, file.id))
+                documents.append(self._rules.apply(self._sourced(document, file), file.id))
             except UnreadableDocument as error:
                 failures.append(Failure(document.id, error.message))
         return documents, failures
@@ -139,7 +206,7 @@ class Planner:
             self._cut,
         )
 
-    def _take_unchanged(self, file: FoundFile, known: Known, source: Source) -> None:
+    def _take_unchanged(self, file: Found, known: Known, source: Source) -> None:
         if known.cut != self._cut:
             self._plan.write.append((self._stored(file.id), source))
             return
@@ -158,12 +225,13 @@ class Planner:
     def _require_all_paths(self) -> None:
         if self._found.unlisted:
             raise UserError(
-                f"The folder {self._found.unlisted[0]} cannot be listed, so it is not known what is to replace the"
+                f"{self._found.unlisted[0]} cannot be read, so it is not known what is to replace the"
                 " documents of the index; it was left as it was.",
                 code="unlisted_folder",
                 paths=[str(folder) for folder in self._found.unlisted],
             )
         places = [file.path for file in self._found.files.values() if file.id in self._yielded]
+        places += [found.root for found in self._found.urls.values() if found.id in self._yielded]
         empty = [str(root) for root in self._found.roots if not any(place.is_relative_to(root) for place in places)]
         if empty:
             raise UserError(
@@ -183,7 +251,8 @@ class Planner:
             return True
         if known.root is None or known.path is None or known.root not in map(str, self._found.roots):
             return False
-        return not any(known.path.startswith(f"{folder}/") for folder in self._found.unlisted)
+        fetched = "://" in known.path
+        return not any(fetched or known.path.startswith(f"{folder}/") for folder in self._found.unlisted)
 
     def _recut_others(self) -> None:
         """Documents cut under other settings that no file of this scan stands for."""
@@ -200,8 +269,8 @@ class Planner:
             return rows.read_document(connection, name)
 
 
-def _content_digest(name: str, data: bytes, rules: bytes) -> str:
+def _content_digest(kind: str, data: bytes, rules: bytes) -> str:
     """Of the bytes, of what decides how they are parsed, and of what the rules add."""
-    person = f"{PARSER_VERSION}{format_of(name)}".encode()
+    person = f"{PARSER_VERSION}{kind}".encode()
     key = hashlib.blake2b(rules, digest_size=64).digest() if rules else b""
     return hashlib.blake2b(data, digest_size=20, person=person, key=key).hexdigest()

@@ -244,6 +244,8 @@ class RetrievalConfig(Section):
     """A cross-encoder, by folder or hub id, that orders the best candidates anew; null leaves the fused order."""
     rerank_depth: Annotated[int, Field(gt=0, le=1000, strict=True)] = 32
     """Candidates that the cross-encoder reads."""
+    allow_urls: list[Annotated[str, Field(pattern=r"^https?://[^/@?#\s]+[^@?#\s]*$")]] = Field(default_factory=list)
+    """How addresses begin that `.urls` lists among the documents may name; none are fetched by default."""
     keep_snapshots: Annotated[int, Field(ge=0, le=10_000, strict=True)] = 10
     """Older snapshots that can still be searched; what was replaced or removed since takes space until then."""
 

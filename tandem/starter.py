@@ -43,6 +43,7 @@ domains:
 # retrieval:
 #   store: faiss
 #   vector_index: auto          # flat is exact; sq8 and ivf for more than 200,000 passages
+#   allow_urls: []              # how addresses begin that `.urls` lists among the documents may name
 #   keep_snapshots: 10          # older states that can still be searched
 #   k: 4                        # passages that the model reads
 #   passage_tokens: 96          # size of a passage, in the embedder's tokens

@@ -4,7 +4,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -20,6 +20,7 @@ class Asked:
     path: str
     key: str | None
     body: dict[str, Any]
+    headers: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 @contextmanager
@@ -36,7 +37,9 @@ def http_server(respond: Callable[[Asked], Reply]) -> Iterator[str]:
             self._reply({})
 
         def _reply(self, asked: dict[str, Any]) -> None:
-            status, body, headers = respond(Asked(self.command, self.path, self.headers["Authorization"], asked))
+            status, body, headers = respond(
+                Asked(self.command, self.path, self.headers["Authorization"], asked, dict(self.headers))
+            )
             data = body if isinstance(body, bytes) else json.dumps(body).encode()
             self.send_response(status)
             for name, value in headers.items():

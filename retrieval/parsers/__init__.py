@@ -58,14 +58,15 @@ def read_bytes(path: Path) -> bytes:
         raise UnreadableDocument(f"The file cannot be read: {reason}.", code="unreadable_file") from error
 
 
-def parse_all(data: bytes, document_id: str) -> tuple[list[Document], list[Failure]]:
+def parse_all(data: bytes, document_id: str, kind: str | None = None) -> tuple[list[Document], list[Failure]]:
     """The documents in `data`: one, but for tables, whose rows may be documents; and the rows that cannot be read.
 
-    Raises UnreadableDocument where the whole file cannot be read.
+    `kind` is one of FORMATS' values; None: by the suffix. Raises UnreadableDocument where the whole file cannot be
+    read.
     """
-    kind = format_of(document_id)
+    kind = kind or format_of(document_id)
     if kind not in TABLES:
-        return [parse(data, document_id)], []
+        return [parse(data, document_id, kind)], []
     if not data.strip():
         raise UnreadableDocument("The file is empty.")
     from retrieval.parsers.tables import parse_table
@@ -73,13 +74,13 @@ def parse_all(data: bytes, document_id: str) -> tuple[list[Document], list[Failu
     return parse_table(kind, data, document_id, _title_of_name(document_id))
 
 
-def parse(data: bytes, document_id: str) -> Document:
-    """The document in `data`, whose kind follows from the suffix of `document_id`.
+def parse(data: bytes, document_id: str, kind: str | None = None) -> Document:
+    """The document in `data`; its kind, one of FORMATS' values, follows from the suffix of `document_id` if None.
 
     Metadata gets `format` beside what the file itself says, of which `allow` (a list of names) decides who may see the
     document. Raises UnreadableDocument.
     """
-    kind = format_of(document_id)
+    kind = kind or format_of(document_id)
     if not data.strip():
         raise UnreadableDocument("The file is empty.")
     parsed = _guarded(kind, data)

@@ -70,6 +70,7 @@ def add(
     rules = Rules(open_project(config, home)[0].domain(domain).document_rules)
     found = scan([path.absolute() for path in paths])
     failed, documents = list(found.failures), []
+    failed += [Failure(name, "Addresses are fetched by `tandem index DOMAIN` only.") for name in found.urls]
     for file in found.files.values():
         try:
             read, unread = parse_all(read_bytes(file.path), file.id)

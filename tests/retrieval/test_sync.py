@@ -270,7 +270,7 @@ def test_folder_that_cannot_be_listed_replaces_nothing(
 
     (autumn / "shut").mkdir()
     monkeypatch.setattr(os, "scandir", refuse)
-    with pytest.raises(UserError, match="autumn/shut cannot be listed") as error:
+    with pytest.raises(UserError, match="autumn/shut cannot be read") as error:
         index.sync([autumn], replace=True)
     assert error.value.code == "unlisted_folder"
     assert len(index.documents()) == 5
@@ -321,9 +321,9 @@ def test_an_unchanged_table_is_not_parsed_again_but_where_rows_are_wrong_or_gone
     first = index.sync([folder])
     read: list[str] = []
 
-    def reading(data: bytes, name: str) -> tuple[list[Document], list[Failure]]:
+    def reading(data: bytes, name: str, kind: str | None = None) -> tuple[list[Document], list[Failure]]:
         read.append(name)
-        return parse_all(data, name)
+        return parse_all(data, name, kind)
 
     monkeypatch.setattr("retrieval.sync.parse_all", reading)
     second = index.sync([folder])
