@@ -4,7 +4,6 @@ import contextlib
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,17 +13,18 @@ from retrieval.addresses import Allowed
 from retrieval.commits import Change, apply, collect
 from retrieval.copies import backup
 from retrieval.derived import Derived
-from retrieval.documents import Document, UnreadableDocument, checked, document_digest
+from retrieval.documents import Document, document_digest
 from retrieval.embedder import Embedder, Vectors
 from retrieval.folders import scan
 from retrieval.languages import LanguageRules
 from retrieval.passages import Splitter
-from retrieval.prepare import Progress, prepare
-from retrieval.purge import DELAYS, Purger
+from retrieval.prepare import Progress, checked_documents, prepare
+from retrieval.purge import Purger
 from retrieval.requests import Options, Request
-from retrieval.results import Commit, DocumentInfo, Failure, Hit, IndexStats, SearchResult
+from retrieval.results import Commit, DocumentInfo, Failure, Hit, IndexStats, SearchResult, with_warnings
 from retrieval.rules import Rules
 from retrieval.search import Searcher
+from retrieval.stats import check_embedder, read_stats
 from retrieval.store import DATABASE_NAME, REPLACED, IndexCorrupt, Store
 from retrieval.switch import settle, sweep
 from retrieval.sync import Planner
@@ -81,7 +81,7 @@ class Index:
         try:
             sweep(folder)
             settle(folder, index._store)
-            index._check_embedder()
+            check_embedder(index._store, embedder)
             with index._store.reading() as connection:
                 index._derived.open(connection)
             index._derived.save(index._store)
@@ -124,7 +124,7 @@ class Index:
 
         What cannot be indexed is reported in `failed` and does not stop the rest.
         """
-        taken, failed = _checked(documents)
+        taken, failed = checked_documents(documents)
         with self._store.reading() as connection:
             known = rows.known_documents(connection, list(taken))
         unchanged: list[Document] = []
@@ -265,27 +265,7 @@ class Index:
 
     def stats(self) -> IndexStats:
         """Sizes, and what the index was made with."""
-        with self._store.reading() as connection:
-            state = rows.current_state(connection)
-            pending = rows.pending_purge(connection, DELAYS)
-            oldest = history.oldest(connection)
-            purged_at = rows.last_purge(connection)
-            characters = connection.execute("SELECT coalesce(sum(length(text)), 0) FROM documents").fetchone()[0]
-        return IndexStats(
-            snapshot=state.snapshot,
-            documents=state.documents,
-            passages=state.passages,
-            characters=characters,
-            bytes=_size(self.folder),
-            embedder=self._embedder.name,
-            embedder_digest=self._embedder.digest,
-            dimension=self._embedder.dimension,
-            passage_tokens=self._settings.passage_tokens,
-            overlap_tokens=self._settings.overlap_tokens,
-            unpurged=pending.documents if pending else 0,
-            purged_at=purged_at,
-            oldest_snapshot=oldest,
-        )
+        return read_stats(self._store, self.folder, self._embedder, self._settings)
 
     def _commit(self, change: Change) -> Commit:
         with self._store.writing() as connection:
@@ -317,25 +297,6 @@ class Index:
                     vectors[row.passage.searchable] = row.vector
         return vectors
 
-    def _check_embedder(self) -> None:
-        mine = {"embedder": self._embedder.name, "embedder_digest": self._embedder.digest}
-        with self._store.reading() as connection:
-            stored = dict(connection.execute("SELECT key, value FROM meta").fetchall())
-        if not stored:
-            with self._store.writing() as connection:
-                connection.executemany("INSERT OR IGNORE INTO meta (key, value) VALUES (?, ?)", list(mine.items()))
-                stored = dict(connection.execute("SELECT key, value FROM meta").fetchall())
-        if not stored.keys() >= mine.keys():
-            raise rows.damaged("name of the embedder")
-        if stored["embedder_digest"] != self._embedder.digest:
-            raise ConfigError(
-                f"The index {self.folder} was made with the embedder {stored['embedder']!r}"
-                f" ({stored['embedder_digest'][:8]}) and cannot be searched with {self._embedder.name!r}"
-                f" ({self._embedder.digest[:8]}); set the embedder back, or run"
-                f" `tandem index {self.folder.name} --reembed`, which embeds its documents anew.",
-                code="embedder_mismatch",
-            )
-
 
 @contextlib.contextmanager
 def _unless_replaced() -> Iterator[None]:
@@ -347,37 +308,9 @@ def _unless_replaced() -> Iterator[None]:
             raise
 
 
-def _size(folder: Path) -> int:
-    total = 0
-    for path in folder.iterdir():
-        # A temporary file may be gone again by now.
-        with contextlib.suppress(FileNotFoundError):
-            total += path.stat().st_size if path.is_file() else 0
-    return total
-
-
-def with_warnings(commit: Commit, warnings: Sequence[str]) -> Commit:
-    """`commit` with further warnings."""
-    return replace(commit, warnings=[*commit.warnings, *warnings])
-
-
 def _require(connection: sqlite3.Connection, ids: Sequence[str]) -> None:
     found = rows.document_numbers(connection, ids).keys() | history.held(connection, ids)
     missing = [name for name in ids if name not in found]
     if missing:
         more = f" and {len(missing) - 1} others" if len(missing) > 1 else ""
         raise NotFound(f"There is no document {missing[0]!r}{more} in the index.", ids=missing)
-
-
-def _checked(documents: Sequence[Document]) -> tuple[dict[str, Document], list[Failure]]:
-    """Documents by id as the index will keep them, and those it cannot keep."""
-    taken: dict[str, Document] = {}
-    failed: list[Failure] = []
-    for document in documents:
-        try:
-            if document.id in taken:
-                raise UnreadableDocument("Another document of the same call has this id and was taken instead.")
-            taken[document.id] = checked(document)
-        except UnreadableDocument as error:
-            failed.append(Failure(str(document.id), error.message))
-    return taken, failed

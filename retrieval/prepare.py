@@ -6,9 +6,10 @@ from typing import Final
 
 import numpy as np
 
-from retrieval.documents import Document, document_digest
+from retrieval.documents import Document, UnreadableDocument, checked, document_digest
 from retrieval.embedder import Embedder, Vectors
 from retrieval.passages import Passage, Splitter
+from retrieval.results import Failure
 
 Progress = Callable[[str, int, int], None]
 """Called with the step (`read`, `embed`), how much of it is done, and how much there is."""
@@ -35,6 +36,20 @@ class Prepared:
     passages: list[Passage]
     vectors: Vectors
     source: Source | None
+
+
+def checked_documents(documents: Sequence[Document]) -> tuple[dict[str, Document], list[Failure]]:
+    """Documents by id as the index will keep them, and those it cannot keep."""
+    taken: dict[str, Document] = {}
+    failed: list[Failure] = []
+    for document in documents:
+        try:
+            if document.id in taken:
+                raise UnreadableDocument("Another document of the same call has this id and was taken instead.")
+            taken[document.id] = checked(document)
+        except UnreadableDocument as error:
+            failed.append(Failure(str(document.id), error.message))
+    return taken, failed
 
 
 def prepare(

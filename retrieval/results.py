@@ -1,7 +1,7 @@
 """What the index answers: commits, hits, lists and numbers."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 
@@ -110,3 +110,8 @@ class IndexStats:
     unpurged: int = 0
     purged_at: float | None = None
     oldest_snapshot: int = 0
+
+
+def with_warnings(commit: Commit, warnings: Sequence[str]) -> Commit:
+    """`commit` with further warnings."""
+    return replace(commit, warnings=[*commit.warnings, *warnings])

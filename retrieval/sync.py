@@ -1,6 +1,5 @@
 """What has to be done so that the index agrees with folders: decided by content, file by file."""
 
-import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -11,11 +10,12 @@ from retrieval import rows
 from retrieval.addresses import Allowed, FoundUrl
 from retrieval.documents import Document, UnreadableDocument, check_id, document_digest
 from retrieval.folders import FoundFile, Scan
-from retrieval.parsers import PARSER_VERSION, TABLES, format_of, parse, parse_all, read_bytes
+from retrieval.parsers import TABLES, format_of, parse, parse_all, read_bytes
 from retrieval.prepare import Progress, Source
 from retrieval.results import Failure
 from retrieval.rows import Known
 from retrieval.rules import Rules
+from retrieval.states import content_digest, validator_of, with_validator
 from retrieval.store import Store
 from tandem.errors import UserError
 
@@ -112,7 +112,7 @@ class Planner:
         check_id(file.id)
         kind = format_of(file.id)
         data = read_bytes(file.path)
-        digest = _content_digest(kind, data, self._rules.key(file.id))
+        digest = content_digest(kind, data, self._rules.key(file.id))
         self._consider(file, kind, data, Source(str(file.root), file.place, digest))
 
     def _consider_fetched(self, found: FoundUrl, result: "Fetched | UnreadableDocument") -> None:
@@ -125,23 +125,18 @@ class Planner:
             self._plan.unchanged += names
             self._yielded.add(found.id)
             return
-        content = _content_digest(result.kind, result.data, self._rules.key(found.id))
+        content = content_digest(result.kind, result.data, self._rules.key(found.id))
         # A table's wrong rows are to be named each time, so it is always fetched whole.
         if result.validator and result.kind not in TABLES:
-            content = f"{content} {self._manner(found)} {result.validator}"
+            content = with_validator(content, self._rules.key(found.id), result.validator)
         self._consider(found, result.kind, result.data, Source(str(found.root), found.place, content))
 
     def _validator(self, found: FoundUrl) -> str:
         """The server's name for the state that the index has; empty where it has to be read in any case."""
         known = [self._known[name] for name in self._known_from(found)]
-        states = {one.content.partition(" ")[2] for one in known if one.content and one.root == str(found.root)}
-        manner, _, validator = states.pop().partition(" ") if len(states) == 1 else ("", "", "")
-        current = manner == self._manner(found) and all(one.cut == self._cut for one in known)
-        return validator if current else ""
-
-    def _manner(self, found: FoundUrl) -> str:
-        """Names how what is fetched is read: by which parsers, and with what the rules add."""
-        return _content_digest("", b"", self._rules.key(found.id))[:16]
+        if len(known) != 1 or known[0].cut != self._cut or known[0].root != str(found.root):
+            return ""
+        return validator_of(known[0].content or "", self._rules.key(found.id))
 
     def _consider(self, found: Found, kind: str, data: bytes, source: Source) -> None:
         if kind in TABLES:
@@ -267,10 +262,3 @@ class Planner:
     def _stored(self, name: str) -> Document:
         with self._store.reading() as connection:
             return rows.read_document(connection, name)
-
-
-def _content_digest(kind: str, data: bytes, rules: bytes) -> str:
-    """Of the bytes, of what decides how they are parsed, and of what the rules add."""
-    person = f"{PARSER_VERSION}{kind}".encode()
-    key = hashlib.blake2b(rules, digest_size=64).digest() if rules else b""
-    return hashlib.blake2b(data, digest_size=20, person=person, key=key).hexdigest()
