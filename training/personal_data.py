@@ -91,6 +91,9 @@ def _longest_iban(candidate: str) -> int:
     """Length of the longest beginning that is an IBAN and ends with a word: the next word may have come along."""
     from stdnum import iban
 
+    # The standard's arithmetic gives 02 to 98; these three pass its check all the same, by chance.
+    if re.sub(r"\s", "", candidate)[2:4] in {"00", "01", "99"}:
+        return 0
     ends = [len(candidate), *(match.start() for match in re.finditer(" ", candidate))]
     return max((end for end in ends if iban.is_valid(candidate[:end])), default=0)
 
@@ -153,8 +156,10 @@ def phone_finder(regions: Sequence[str]) -> Finder:
 
         for region in regions or (None,):
             for match in phonenumbers.PhoneNumberMatcher(text, region):
-                # A bare run of digits is as often an order's number.
-                if not match.raw_string.isdigit() or _PHONE_CUE.search(text[: match.start]):
+                # A bare run of digits is as often an order's number, and one behind letters and a hyphen a serial.
+                before = text[: match.start]
+                is_plain = match.raw_string.isdigit() or _SERIAL.search(before)
+                if not is_plain or _PHONE_CUE.search(before):
                     yield Span(match.start, match.end, "phone")
         for cued in _CUED_PHONE.finditer(text):
             yield Span(*cued.span("phone"), "phone")
@@ -164,6 +169,7 @@ def phone_finder(regions: Sequence[str]) -> Finder:
 
 _CUE: Final = r"\b(?:phone|mobile|cell|tel|call|ring|dial|text|sms|fax|whatsapp|reach (?:me|us|him|her)|number is)\b"
 _PHONE_CUE: Final = re.compile(rf"{_CUE}[^\d\n]{{0,30}}$", re.IGNORECASE)
+_SERIAL: Final = re.compile(r"[^\W\d_]-$")
 _CUED_PHONE: Final = re.compile(
     rf"{_CUE}[^\d\n+(]{{0,20}}(?P<phone>\+?\(?\d(?:[ ()./-]{{0,3}}\d){{6,14}})(?![\w-])", re.IGNORECASE
 )
