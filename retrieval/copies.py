@@ -13,7 +13,7 @@ from retrieval.commits import Change, apply
 from retrieval.store import DATABASE_NAME, IndexCorrupt, Store
 from retrieval.switch import job_lock, staging, switch, switch_lock
 from tandem.errors import ConfigError, NotFound, TandemError
-from tandem.files import locked, sync_folder
+from tandem.files import locked, sync_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +39,11 @@ def backup(store: Store, file: Path) -> int:
             with store.copying() as connection:
                 # Written anew and not copied: what was deleted is in no page of it.
                 connection.execute("VACUUM INTO ?", (str(temporary),))
-            _sync(temporary)
+            sync_path(temporary)
             os.replace(temporary, file)
         finally:
             temporary.unlink(missing_ok=True)
-        sync_folder(file.parent)
+        sync_path(file.parent)
     except OSError as error:
         raise ConfigError(f"The backup cannot be written to {file}: {error.strerror}.") from error
     return _snapshot_in(file)
@@ -178,11 +178,3 @@ def _snapshot_in(file: Path) -> int:
         return int(connection.execute("SELECT max(number) FROM snapshots").fetchone()[0])
     finally:
         connection.close()
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -8,7 +8,7 @@ from typing import Final
 
 from retrieval.lexical import LexicalIndex
 from retrieval.vectors import Stamp, VectorIndex, read_stamp
-from tandem.files import sync_folder, write_atomic
+from tandem.files import sync_path, write_atomic
 
 VECTORS_NAME: Final = "vectors.faiss"
 LEXICAL_NAME: Final = "lexical.bin"
@@ -70,4 +70,4 @@ def remove_before(folder: Path, snapshot: int) -> None:
         stamp = read_stamp(folder / name)
         if stamp is None or stamp.snapshot < snapshot:
             (folder / name).unlink(missing_ok=True)
-    sync_folder(folder)
+    sync_path(folder)

@@ -10,7 +10,7 @@ from typing import Final
 
 from retrieval.store import Store, replaced
 from tandem.errors import TandemError
-from tandem.files import locked, sync_folder
+from tandem.files import locked, sync_path
 
 _AT_FDCWD: Final = -100
 _RENAME_EXCHANGE: Final = 2
@@ -40,13 +40,13 @@ def switch(next_folder: Path, folder: Path) -> None:
     The caller has marked the old index as replaced, so that no process writes to it any more.
     """
     for path in next_folder.iterdir():
-        _sync_file(path)
-    sync_folder(next_folder)
+        sync_path(path)
+    sync_path(next_folder)
     if folder.exists():
         _exchange(next_folder, folder)
     else:
         next_folder.rename(folder)
-    sync_folder(folder.parent)
+    sync_path(folder.parent)
     shutil.rmtree(next_folder, ignore_errors=True)
 
 
@@ -79,14 +79,6 @@ def _exchange(one: Path, other: Path) -> None:
         f"The new index could not be put in the place of {other}: {reason}; the old one is in use as before.",
         code="index_unusable",
     )
-
-
-def _sync_file(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def sweep(folder: Path) -> None:

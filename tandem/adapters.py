@@ -7,7 +7,6 @@ four; whatever is learned later lies beside them and changes nothing.
 
 import hashlib
 import json
-import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from tandem.errors import Conflict, NotFound, UserError
-from tandem.files import sync_folder, write_atomic
+from tandem.files import sync_path, write_atomic
 from tandem.names import is_name, validate_name
 from tandem.workspace import Workspace
 
@@ -124,16 +123,15 @@ def publish(staging: Path, workspace: Workspace, domain: str) -> Adapter:
         path = staging / name
         if not path.is_file():
             raise UserError(f"{staging} is no finished adapter: {name} is missing.", code="adapter_incomplete")
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-    sync_folder(staging)
+        sync_path(path)
+    sync_path(staging)
     version = content_version(staging)
     folder = adapter_folder(workspace, domain, version)
     if folder.exists():
         shutil.rmtree(staging)
     else:
         staging.rename(folder)
-        sync_folder(folder.parent)
+        sync_path(folder.parent)
     return read_adapter(workspace, domain, version)
 
 

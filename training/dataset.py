@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tandem.errors import Conflict, NotFound, UserError
-from tandem.files import locked, sync_folder, write_atomic
+from tandem.files import locked, sync_path, write_atomic
 from tandem.names import validate_name
 from tandem.workspace import Workspace
 from training.examples import Example
@@ -119,7 +119,7 @@ def publish_dataset(
             _write_report(staging, report, files)
             shutil.rmtree(folder, ignore_errors=True)
             staging.rename(folder)
-            sync_folder(folder.parent)
+            sync_path(folder.parent)
     return Dataset(domain, digest, folder, parts, report)
 
 

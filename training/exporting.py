@@ -8,7 +8,7 @@ from typing import Any
 
 from tandem.adapters import CARD, SETTINGS, WEIGHTS, Adapter, verify
 from tandem.errors import Conflict, UserError
-from tandem.files import sync_folder, write_atomic
+from tandem.files import sync_path, write_atomic
 from training.base import Base, find_base
 from training.model_card import write_model_card
 from training.publishing import load_adapter
@@ -95,8 +95,7 @@ def _move(staging: Path, out: Path) -> None:
         if path.is_file():
             # The library that writes safetensors lets the owner alone read them.
             shutil.copymode(staging / CARD, path)
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-    sync_folder(staging)
+            sync_path(path)
+    sync_path(staging)
     staging.rename(out)
-    sync_folder(out.parent)
+    sync_path(out.parent)

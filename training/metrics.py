@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, Self
 
-from tandem.files import sync_folder, write_atomic
+from tandem.files import sync_path, write_atomic
 
 OnLine = Callable[[Mapping[str, Any]], None]
 
@@ -101,7 +101,7 @@ class RunLog:
         self._file.flush()
         os.fsync(self._file.fileno())
         self._events.flush()
-        sync_folder(self.path.parent)
+        sync_path(self.path.parent)
 
     def _write(self, line: dict[str, Any]) -> None:
         self.lines.append(line)

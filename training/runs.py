@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tandem.errors import Conflict
-from tandem.files import sync_folder, write_atomic
+from tandem.files import sync_path, write_atomic
 from tandem.workspace import Workspace
 from training.processes import is_first
 
@@ -78,7 +78,7 @@ class Run:
         gone = self.folder.with_suffix(REMOVED)
         shutil.rmtree(gone, ignore_errors=True)
         self.folder.rename(gone)
-        sync_folder(gone.parent)
+        sync_path(gone.parent)
         shutil.rmtree(gone, ignore_errors=True)
 
     def when(self, event: str) -> str:

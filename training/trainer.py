@@ -1,6 +1,5 @@
 """TRL's trainer, whose checkpoints are whole or not there and hold all that decides how a run goes on."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from transformers.trainer_pt_utils import LengthGroupedSampler
 from trl import SFTTrainer
 
-from tandem.files import sync_folder
+from tandem.files import sync_path
 from training import processes
 from training.metrics import RunLog
 from training.runs import ORDER, WRITING, Checkpoint
@@ -102,7 +101,7 @@ class RunTrainer(SFTTrainer):  # type: ignore[misc]
         _make_durable(partial)
         shutil.rmtree(final, ignore_errors=True)
         partial.rename(final)
-        sync_folder(final.parent)
+        sync_path(final.parent)
         self._forget_old()
 
     def _forget_old(self) -> None:
@@ -122,6 +121,5 @@ def _step(folder: Path) -> int:
 def _make_durable(folder: Path) -> None:
     """Put the files of a folder, and the folder, on the disk."""
     for path in folder.iterdir():
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-    sync_folder(folder)
+        sync_path(path)
+    sync_path(folder)
