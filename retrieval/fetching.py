@@ -91,7 +91,7 @@ class Fetcher:
                 session.get(url, headers=_condition(validator), allow_redirects=False) as response,
             ):
                 if response.status not in _REDIRECTS:
-                    return await _read(response)
+                    return await _read(response, validator)
                 url = checked_url(str(url.join(URL(response.headers.get("Location", "")))))
         raise _not_now(f"The address was redirected more than {MAX_REDIRECTS} times.")
 
@@ -116,8 +116,8 @@ class PublicOnly(AbstractResolver):
         await self._resolver.close()
 
 
-async def _read(response: Any) -> Fetched:
-    if response.status == 304:
+async def _read(response: Any, validator: str) -> Fetched:
+    if response.status == 304 and validator:
         return Fetched(None, "", "")
     if response.status in _GONE:
         raise UnreadableDocument(f"The address is gone (status {response.status}).", code="gone")

@@ -233,8 +233,9 @@ class Index:
         `snapshot` as in `search`.
         """
         with self._store.reading(snapshot) as connection:
-            # Read for its checks: a damaged row would be counted to another document.
-            Places.read(connection)
+            if snapshot is None:
+                # Read for its checks, which the newest state has: a damaged row would be counted to another document.
+                Places.read(connection)
             return rows.document_infos(connection, set(hidden_documents(connection, principals).tolist()))
 
     def document(

@@ -95,6 +95,13 @@ def test_an_unchanged_page_is_not_sent_again_and_a_changed_one_is_replaced(site:
     assert "glows" in site.found["docs/lamp.md"].text
 
 
+def test_a_server_that_says_unchanged_unasked_is_not_believed(site: Site, tmp_path: Path) -> None:
+    site.replies["/docs/kettle"] = (304, b"", {})
+    commit = site.sync(tmp_path, "/docs/kettle", "/docs/lamp.md")
+    assert set(site.found) == {"docs/lamp.md"}
+    assert [failure.reason for failure in commit.failed] == ["The address answered with status 304."]
+
+
 def test_a_page_that_is_gone_leaves_the_index_and_one_that_fails_stays(site: Site, tmp_path: Path) -> None:
     site.sync(tmp_path, *PAGES)
     site.replies = {"/docs/kettle": (410, b"", {}), "/docs/lamp.md": (503, b"", {}), "/docs/rows": (503, b"", {})}

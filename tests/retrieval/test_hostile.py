@@ -1,17 +1,16 @@
 """Files that are made to harm who reads them: refused in a sentence, in bounded time and memory, one by one."""
 
 import contextlib
-import io
 import os
 import subprocess
 import sys
 import threading
 import time
-import zipfile
 from pathlib import Path
 
 import pytest
 
+from benchmarks.under_load import zip_bomb
 from retrieval.documents import UnreadableDocument
 from retrieval.parsers import MAX_FILE_BYTES, parse, read_bytes
 from retrieval.parsers.apart import ChildParser
@@ -43,15 +42,6 @@ def many_pages(count: int) -> bytes:
 def cyclic() -> bytes:
     """A PDF whose tree of pages holds itself."""
     return pdf_of([b"<< /Type /Catalog /Pages 2 0 R >>", b"<< /Type /Pages /Count 1 /Kids [2 0 R 2 0 R] >>"])
-
-
-def zip_bomb() -> bytes:
-    """A DOCX file of some 300 KB that unpacks to 300 MB."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("word/document.xml", "w") as entry:
-        for _ in range(300):
-            entry.write(b"\0" * 1_000_000)
-    return buffer.getvalue()
 
 
 HOSTILE = {

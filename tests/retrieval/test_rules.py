@@ -11,7 +11,7 @@ from retrieval.rules import Rules, pattern_of
 from tandem.config import load_config
 from tandem.errors import ConfigError
 from tandem.settings import DocumentRule
-from tests.retrieval.helpers import CountingEmbedder, open_index
+from tests.retrieval.helpers import CountingEmbedder
 
 
 def rule(path: str, **values: Any) -> DocumentRule:
@@ -27,17 +27,6 @@ def folder(tmp_path: Path) -> Path:
     (folder / "hr" / "own.md").write_text("---\nallow: [anna, otto]\nlicence: MIT\nlanguage: es\n---\nPensiones.")
     (folder / "rows.csv").write_text("id,text\n1,Lamps give light.\n")
     return folder
-
-
-@pytest.fixture
-def embedder() -> CountingEmbedder:
-    return CountingEmbedder()
-
-
-@pytest.fixture
-def index(tmp_path: Path, embedder: CountingEmbedder):
-    with open_index(tmp_path / "index", embedder) as opened:
-        yield opened
 
 
 @pytest.mark.parametrize(

@@ -27,17 +27,6 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-def embedder() -> CountingEmbedder:
-    return CountingEmbedder()
-
-
-@pytest.fixture
-def index(tmp_path: Path, embedder: CountingEmbedder):
-    with open_index(tmp_path / "index", embedder) as opened:
-        yield opened
-
-
 def test_folder_is_indexed_with_relative_ids(index: Index, folder: Path) -> None:
     commit = index.sync([folder])
     assert commit.added == ["a.md", "c.html", "d.pdf", "e.docx", "sub/b.txt"]
