@@ -9,6 +9,7 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -16,12 +17,12 @@ import numpy as np
 
 from retrieval import rows, saved
 from retrieval.embedder import Embedder, Vectors
-from retrieval.lexical import LexicalIndex
+from retrieval.lexical import Entry, LexicalIndex
 from retrieval.locks import ReadWriteLock
 from retrieval.past import Past, build, lexical_of, words_of
 from retrieval.rows import State, StoredPassage
 from retrieval.store import IndexCorrupt, Store
-from retrieval.vectors import Stamp, VectorIndex, kind_for
+from retrieval.vectors import Numbers, Stamp, VectorIndex, kind_for
 from tandem.errors import TandemError
 from tandem.files import locked, remove_leftovers
 
@@ -113,11 +114,24 @@ class Derived:
         # A deletion by name reaches back, so what was built before it does not count.
         key = (snapshot, rows.last_erasure(connection))
         with self._past_lock:
-            found = self._past.pop(key, None) or build(
-                connection, snapshot, self._embedder.dimension, self.lexical.language
-            )
+            found = self._past.pop(key, None) or self._as_of(connection, snapshot)
             self._past = {**{other: self._past[other] for other in list(self._past)[1 - PAST_KEPT :]}, key: found}
             return found
+
+    def _as_of(self, connection: sqlite3.Connection, snapshot: int) -> Past:
+        """From what is searched now: it has most of what was there then, and only the rest is read."""
+        with self._lock.reading():
+            vectors, lexical = self.vectors, self.lexical.copied()
+        numbers = rows.passage_numbers(connection)
+
+        def entries(lacking: Numbers) -> Iterator[Entry]:
+            return map(words_of, rows.passages_numbered(connection, lacking.tolist()))
+
+        return Past(
+            snapshot,
+            vectors.holding(numbers, partial(rows.vectors_of, connection)),
+            lexical.holding(numbers, entries),
+        )
 
     def save(self, store: Store, *, always: bool = False) -> None:
         """Write the files if enough has changed; a failure is logged, since nothing is lost by it."""
@@ -222,7 +236,7 @@ class Derived:
                 self.lexical.update(removed, map(words_of, added))
                 self.vectors, self._state = vectors, state
         else:
-            lexical = saved.copied(self.lexical, Stamp(since, "", self._embedder.digest, len(self.lexical)))
+            lexical = self.lexical.copied()
             lexical.update(removed, map(words_of, added))
             self._switch(vectors, lexical, state)
         self._changed_since_saved += len(removed) + len(added)

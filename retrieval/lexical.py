@@ -4,8 +4,9 @@ There is one large segment and few small ones beside it: adding a passage makes 
 small ones are joined as they become many. `retrieval.segment_file` has the form on disk.
 """
 
+import copy
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, TypeVar
 
 import numpy as np
@@ -29,6 +30,8 @@ _DENSE_SHARE: Final = 0.02
 _DENSE_KEPT: Final = 64
 
 T = TypeVar("T", bound=np.generic)
+Entry = tuple[int, str] | tuple[int, str, str]
+"""A passage's number, its text, and its language where it is known."""
 
 
 class LexicalIndex:
@@ -56,8 +59,8 @@ class LexicalIndex:
         """Memory that the arrays take."""
         return sum(getattr(segment, name).nbytes for segment in self._segments for name in ARRAYS)
 
-    def update(self, removed: Sequence[int], added: Iterable[tuple[int, str] | tuple[int, str, str]]) -> None:
-        """Remove numbers, then add numbers with their texts, and with the languages of these where they are known.
+    def update(self, removed: Sequence[int], added: Iterable[Entry]) -> None:
+        """Remove numbers, then add entries.
 
         Raises ValueError for a number that is not above all that were added before.
         """
@@ -65,7 +68,7 @@ class LexicalIndex:
         alive = self._alive.copy()
         alive[rows[there]] = False
         segments = list(self._segments)
-        fresh = Segment.of((number, words_of(text, self._stemmed_as(*known))) for number, text, *known in added)
+        fresh = self._segment_of(added)
         if len(fresh.numbers):
             if len(self._numbers) and fresh.numbers[0] <= self._numbers[-1]:
                 raise ValueError("the numbers of the added passages are not above those that are there")
@@ -74,6 +77,23 @@ class LexicalIndex:
         self._alive = alive
         self._take(segments)
         self._tidy()
+
+    def holding(self, numbers: Numbers, entries: Callable[[Numbers], Iterable[Entry]]) -> "LexicalIndex":
+        """An index of exactly `numbers`; it shares what this one has, and asks `entries` for those that this one lacks.
+
+        They are asked for ascending, none as well. Neither index follows a change of the other.
+        """
+        index = LexicalIndex(self.language)
+        fresh = self._segment_of(entries(np.setdiff1d(numbers, self._numbers)))
+        index._alive = np.concatenate([np.isin(self._numbers, numbers), np.ones(len(fresh.numbers), np.bool_)])
+        index._take([*self._segments, fresh] if len(fresh.numbers) else list(self._segments))
+        return index
+
+    def copied(self) -> "LexicalIndex":
+        """A second index of the same content, to be changed while this one is searched; it shares the arrays."""
+        other = copy.copy(self)
+        other._dense = OrderedDict()
+        return other
 
     def view(self, allowed: Numbers | None = None) -> "View":
         """What a search may find, with its statistics; it holds until the next `update`.
@@ -110,12 +130,17 @@ class LexicalIndex:
             raise ValueError("not the lexical index that its footer describes")
         return index, stamp
 
+    def _segment_of(self, entries: Iterable[Entry]) -> Segment:
+        return Segment.of((number, words_of(text, self._stemmed_as(*known))) for number, text, *known in entries)
+
     def _stemmed_as(self, known: str = "") -> str:
         return known if self.language == "auto" else self.language
 
     def _take(self, segments: list[Segment]) -> None:
         self._segments = segments
         self._numbers = _joined_array([segment.numbers for segment in segments], np.int64)
+        ascends = bool((self._numbers[1:] > self._numbers[:-1]).all())
+        self._order = None if ascends else np.argsort(self._numbers)
         self._lengths = _joined_array([segment.lengths for segment in segments], np.int32)
         self._living = int(self._alive.sum())
         self.generation += 1
@@ -143,8 +168,10 @@ class LexicalIndex:
 
     def _rows_of(self, numbers: Numbers) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
         """The row of each number, and whether it is there."""
-        rows = np.searchsorted(self._numbers, numbers)
+        rows = np.searchsorted(self._numbers, numbers, sorter=self._order)
         rows[rows == len(self._numbers)] = 0
+        if self._order is not None:
+            rows = self._order[rows]
         there = (self._numbers[rows] == numbers) & self._alive[rows] if len(self._numbers) else rows < 0
         return rows, there
 

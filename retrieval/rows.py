@@ -251,6 +251,17 @@ def passages_after(connection: sqlite3.Connection, snapshot: int) -> Iterator[St
     return map(_verified, connection.execute(query, (snapshot,)))
 
 
+def passage_numbers(connection: sqlite3.Connection) -> Numbers:
+    """The numbers of all passages, ascending, without a look at their rows."""
+    return np.sort(numbers(connection, "SELECT number FROM passages"))
+
+
+def passages_numbered(connection: sqlite3.Connection, numbers: Sequence[int]) -> Iterator[StoredPassage]:
+    """These passages, in the order of their numbers."""
+    query = f"SELECT {_PASSAGE} FROM passages WHERE number IN (SELECT value FROM json_each(?)) ORDER BY number"  # noqa: S608
+    return map(_verified, connection.execute(query, (json.dumps(list(numbers)),)))
+
+
 def count_passages(connection: sqlite3.Connection) -> int:
     """The rows that there are, whatever the snapshot says."""
     return int(connection.execute("SELECT count(*) FROM passages").fetchone()[0])
@@ -265,8 +276,7 @@ def changes_after(connection: sqlite3.Connection, snapshot: int) -> int:
 
 def vectors_of(connection: sqlite3.Connection, numbers: Sequence[int]) -> Vectors:
     """The stored vectors of these passages, shape (len(numbers), dimension)."""
-    query = f"SELECT {_PASSAGE} FROM passages WHERE number IN (SELECT value FROM json_each(?))"  # noqa: S608
-    found = {row[0]: _verified(row).vector for row in connection.execute(query, (json.dumps(list(numbers)),))}
+    found = {row.number: row.vector for row in passages_numbered(connection, numbers)}
     return np.stack([found[number] for number in numbers])
 
 

@@ -59,11 +59,6 @@ def load_lexical(folder: Path, fits: Fits) -> tuple[LexicalIndex, Stamp] | None:
     return (lexical, stamp) if fits(stamp) else None
 
 
-def copied(lexical: LexicalIndex, stamp: Stamp) -> LexicalIndex:
-    """A second lexical index of the same content, to be changed while the first is searched."""
-    return LexicalIndex.from_bytes(lexical.to_bytes(stamp))[0]
-
-
 def remove_before(folder: Path, snapshot: int) -> None:
     """Remove the derived files that are not known to be of `snapshot` or a later one."""
     for name in (VECTORS_NAME, LEXICAL_NAME):

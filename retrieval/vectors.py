@@ -99,6 +99,17 @@ class VectorIndex:
             index._removed = np.union1d(self._removed, asked[there])
         return index
 
+    def holding(self, numbers: Numbers, stored: Exact) -> "VectorIndex":
+        """An index of exactly `numbers`; it shares what this one has, and asks `stored` for the vectors it lacks."""
+        here = np.concatenate([self._base_numbers(), self._numbers])
+        index = VectorIndex(self.dimension)
+        index.kind, index._base, index._known = self.kind, self._base, self._known
+        index._removed = np.setdiff1d(here, numbers)
+        lacking = np.setdiff1d(numbers, here)
+        index._numbers = np.concatenate([self._numbers, lacking])
+        index._vectors = np.concatenate([self._vectors, stored(lacking.tolist())]) if len(lacking) else self._vectors
+        return index
+
     def add(self, numbers: Sequence[int], vectors: Vectors) -> None:
         """Add `vectors`, shape (len(numbers), dimension), under numbers that are not there yet."""
         self._become(self.changed([], numbers, vectors))

@@ -50,6 +50,7 @@ class LexicalMachine(RuleBasedStateMachine):
     @initialize(pruned=st.booleans())
     def start(self, pruned: bool) -> None:
         self.index, self.twin, self.next = LexicalIndex(), {}, 1
+        self.ever: dict[int, str] = {}
         # At this size the index would never leave out passages that cannot be among the best.
         self.frequent = bm25._FREQUENT
         bm25._FREQUENT = 0 if pruned else self.frequent
@@ -63,6 +64,7 @@ class LexicalMachine(RuleBasedStateMachine):
         new = dict(enumerate(added, self.next))
         self.index.update(removed, new.items())
         self.next += len(new)
+        self.ever |= new
         self.twin = {number: text for number, text in self.twin.items() if number not in removed} | new
 
     @rule()
@@ -81,6 +83,24 @@ class LexicalMachine(RuleBasedStateMachine):
         alone = LexicalIndex()
         alone.update([], sorted(visible.items()))
         assert found == alone.search(query, limit), "what one may not see changed a score"
+
+    @rule(query=queries, data=st.data())
+    def look_back(self, query: str, data: st.DataObject) -> None:
+        before = sorted(data.draw(st.sets(st.sampled_from([*self.ever])))) if self.ever else []
+        asked: list[int] = []
+
+        def entries(lacking: np.ndarray) -> list[tuple[int, str]]:
+            asked.extend(lacking.tolist())
+            return [(number, self.ever[number]) for number in lacking.tolist()]
+
+        then = self.index.copied().holding(np.array(before, np.int64), entries)
+        alone = LexicalIndex()
+        alone.update([], [(number, self.ever[number]) for number in before])
+        assert not set(asked) & self.twin.keys(), "what is there is not read again"
+        assert len(then) == len(before)
+        assert then.search(query, 12) == alone.search(query, 12)
+        some = np.array(before[::2], np.int64)
+        assert then.search(query, 12, some) == alone.search(query, 12, some)
 
     @invariant()
     def it_counts_what_is_there(self) -> None:

@@ -1,10 +1,12 @@
 """Kept snapshots: searched and read as they were, less what was deleted by name since."""
 
 import sqlite3
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from retrieval import rows
 from retrieval.documents import Document
 from retrieval.index import DATABASE_NAME
 from tandem.errors import Conflict, NotFound, UserError
@@ -31,6 +33,26 @@ def test_a_kept_snapshot_answers_as_it_did_then(tmp_path: Path) -> None:
         assert index.search("word3", snapshot=2).snapshot == 2
     with open_index(tmp_path) as index:
         assert found(index, "the word3 of number", snapshot=1) == then[1]
+
+
+def test_a_kept_snapshot_reads_only_what_has_changed_since(tmp_path: Path, monkeypatch) -> None:
+    read: list[int] = []
+
+    def noted(connection: sqlite3.Connection, numbers: Sequence[int]) -> Iterator[rows.StoredPassage]:
+        read.extend(numbers)
+        return passages_numbered(connection, numbers)
+
+    passages_numbered = rows.passages_numbered
+    with open_index(tmp_path) as index:
+        index.add(documents(50))
+        then = found(index, "the word3 of number")
+        index.add([Document("d3", "New", "something else"), Document("d4", "New", "of something else")])
+    with open_index(tmp_path) as index:
+        monkeypatch.setattr(rows, "passages_numbered", noted)
+        assert found(index, "the word3 of number", snapshot=1) == then
+        index.delete(["d7"])
+        assert found(index, "the word3 of number", snapshot=1)[0] == then[0]
+    assert 0 < len(set(read)) <= 4
 
 
 def test_an_old_citation_can_be_shown(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Vector indexes of every kind: changed by generations, compacted, saved, against exact products."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,30 @@ def test_a_change_leaves_the_index_it_was_made_from_as_it_was() -> None:
     assert second.search(query, 1)[0][0] == 500
     assert before[0][0] not in [number for number, _ in second.search(query, 101)]
     assert len(second.search(query, 200)) == len(second) == 100
+
+
+@pytest.mark.parametrize("compacted", [False, True])
+def test_an_index_of_other_numbers_reads_only_the_vectors_that_are_lacking(compacted: bool) -> None:
+    everything = unit(100, 8, 3)
+    index = VectorIndex.built("flat", np.arange(60), everything[:60])
+    index = index.changed([5, 6], list(range(60, 80)), everything[60:80]).changed([7, 65], [], everything[:0])
+    index = index.compacted("flat") if compacted else index
+    asked: list[int] = []
+
+    def stored(numbers: Sequence[int]) -> np.ndarray:
+        asked.extend(numbers)
+        return everything[list(numbers)]
+
+    wanted = np.array([*range(0, 70, 2), 7, 65, 90])
+    other = index.holding(wanted, stored)
+    assert asked == ([6, 7, 65, 90] if compacted else [90])
+    alone = VectorIndex.built("flat", wanted, everything[wanted])
+    assert len(other) == len(wanted)
+    for query in unit(5, 8, 4):
+        for limit, allowed in ((100, None), (5, wanted[::3])):
+            found, expected = other.search(query, limit, allowed), alone.search(query, limit, allowed)
+            assert [number for number, _ in found] == [number for number, _ in expected]
+    assert len(index) == 76
 
 
 def test_removed_vectors_are_not_in_what_is_saved() -> None:
