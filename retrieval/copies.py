@@ -126,6 +126,8 @@ def _follow_deletions(store: Store, erasures: Erasures, deletions: Erasures) -> 
     """Delete in `store` what was deleted by name since it was copied."""
     try:
         with store.writing() as connection:
+            # A collection of Milvus belongs to one database.
+            connection.execute("DELETE FROM meta WHERE key = 'milvus'")
             known = set(connection.execute("SELECT id, time FROM erasures").fetchall())
             asked = sorted({name for name, time in erasures if (name, time) not in known})
             there = rows.document_numbers(connection, asked).keys() | history.held(connection, asked)

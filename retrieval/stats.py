@@ -61,7 +61,7 @@ def check_embedder(store: Store, embedder: Embedder) -> None:
 
 def _size(folder: Path) -> int:
     total = 0
-    for path in folder.iterdir():
+    for path in folder.rglob("*"):
         # A temporary file may be gone again by now.
         with contextlib.suppress(FileNotFoundError):
             total += path.stat().st_size if path.is_file() else 0

@@ -17,6 +17,8 @@ from retrieval.hash_embedder import HashEmbedder
 from retrieval.index import Index
 from tandem.settings import RetrievalConfig
 
+STORE = "faiss"
+"""The fixture `store` runs a test on each."""
 SMALL = RetrievalConfig(passage_tokens=12, overlap_tokens=2)
 
 
@@ -36,8 +38,8 @@ class CountingEmbedder(HashEmbedder):
 
 
 def open_index(folder: Path, embedder: Embedder | None = None, settings: RetrievalConfig = SMALL) -> Index:
-    """An index with the hash embedder."""
-    return Index.open(folder, embedder or HashEmbedder(), settings)
+    """An index with the hash embedder, in the store that the test runs on."""
+    return Index.open(folder, embedder or HashEmbedder(), settings.model_copy(update={"store": STORE}))
 
 
 def documents(count: int, words: Callable[[int], str] = lambda number: f"the word{number} of number {number}") -> list:

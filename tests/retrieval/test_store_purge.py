@@ -6,12 +6,16 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
 from retrieval.derived import FILE_NAME
 from retrieval.documents import Document
 from retrieval.index import DATABASE_NAME, Index
 from retrieval.schema import SCHEMA
 from retrieval.store import _statements
 from tests.retrieval.helpers import documents, open_index
+
+pytestmark = pytest.mark.usefixtures("store")
 
 ALPHABETS = ("abcdefghij", "äöüßéñçøåæ", "北京上海广州深圳天津", "абвгдежзик")
 
@@ -30,7 +34,7 @@ def marked(count: int, seed: random.Random) -> tuple[list[Document], dict[str, l
 
 
 def found_on_disk(folder: Path, texts: list[str]) -> list[str]:
-    data = b"".join(path.read_bytes() for path in folder.iterdir() if path.is_file())
+    data = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
     return [text for text in texts if text.encode() in data]
 
 

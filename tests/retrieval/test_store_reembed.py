@@ -17,6 +17,8 @@ from retrieval.reembed import reembed
 from tandem.errors import ConfigError, NotFound, Unavailable
 from tests.retrieval.helpers import SMALL, documents, open_index
 
+pytestmark = pytest.mark.usefixtures("store")
+
 NARROW = HashEmbedder(dimension=32)
 
 

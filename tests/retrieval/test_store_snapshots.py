@@ -13,6 +13,8 @@ from tandem.errors import Conflict, NotFound, UserError
 from tests.retrieval.helpers import SMALL, documents, open_index
 from tests.retrieval.test_store_purge import found_on_disk
 
+pytestmark = pytest.mark.usefixtures("store")
+
 
 def found(index, query: str, **options) -> list[tuple[str, str, float]]:
     return [(hit.document, hit.text, hit.score) for hit in index.search(query, k=50, **options).hits]
