@@ -130,6 +130,14 @@ def test_indexing_and_encoding_take_the_same_passages() -> None:
     assert all(value > 0 for pair in comparison.values for value in pair)
 
 
+def test_a_folder_is_indexed_and_then_again_unchanged(tmp_path: Path) -> None:
+    for document in DOCUMENTS:
+        (tmp_path / f"{document.id}").write_text(document.text)
+    comparison = indexing.measure_again(tmp_path, load_embedder(), rounds=2)
+    assert comparison.details["documents"] == len(DOCUMENTS)
+    assert all(value > 0 for pair in comparison.values for value in pair)
+
+
 def test_all_trainers_train_the_same_rows(tmp_path: Path) -> None:
     config, base = kettle_config(tmp_path, batch_size=4, rank=8, epochs=1), find_base(str(TINY))
     tokenizer = base.load_tokenizer()
