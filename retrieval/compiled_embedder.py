@@ -19,7 +19,9 @@ import sys
 import tempfile
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from retrieval.sentence_embedder import SentenceEmbedder
 
 FORMAT: Final = "1"
+# Searches and the engine go before indexing, which takes what they leave.
+DOCUMENTS_NICE: Final = 10
 _FILES: Final = ("model.xml", "model.bin", "tokenizer.json", "facts.json")
 _MADE_BY: Final = ("openvino", "sentence-transformers", "transformers", "tokenizers")
 _DIGEST_NAME: Final = "digest"
@@ -54,6 +58,8 @@ _logger = logging.getLogger(__name__)
 class CompiledEmbedder(BatchedEmbedder):
     """A converted model; questions and passages have a queue each, so that neither waits for the other."""
 
+    batch_size = 8
+
     def __init__(self, name: str, digest: str, folder: Path) -> None:
         """From the files that `convert` wrote to `folder`, which may go afterwards."""
         from tokenizers import Tokenizer
@@ -72,44 +78,70 @@ class CompiledEmbedder(BatchedEmbedder):
         # Read into memory: mapped, the file would have to stay.
         core.set_property({"ENABLE_MMAP": False})
         model = core.read_model(str(folder / "model.xml"))
-        self._requests = {kind: _Requests(core, model) for kind in ("query", "document")}
+        threads = int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0)))
+        # A question is one computation of all threads; of passages each thread takes a batch of its own.
+        self._queues = {
+            "query": _Queue(core, model, streams=1, threads=threads, nice=0),
+            "document": _Queue(core, model, streams=threads, threads=threads, nice=DOCUMENTS_NICE),
+        }
 
-    def encode_batch(self, texts: list[str], kind: str) -> Vectors:
-        """Vectors of a few texts, shape (len(texts), dimension)."""
+    def encode_batches(self, batches: Iterable[list[str]], kind: str) -> Iterator[Vectors]:
+        """Vectors of a few texts each, shape (len(texts), dimension); the next batch is tokenized meanwhile."""
+        running: deque[Any] = deque()
+        computing = self._queues[kind]
+        for texts in batches:
+            running.append(computing.start(self._features(texts, kind)))
+            if len(running) > computing.streams:
+                yield computing.result(running.popleft())
+        while running:
+            yield computing.result(running.popleft())
+
+    def _features(self, texts: list[str], kind: str) -> list[Any]:
         encoded = self._batch_tokenizer.encode_batch([text.strip() for text in self.read_of(texts, kind)])
-        features = [np.array([getattr(each, name) for each in encoded], np.int64) for name in self._inputs]
-        return self._requests[kind].run(features)
+        return [np.array([getattr(each, name) for each in encoded], np.int64) for name in self._inputs]
 
 
-class _Requests:
-    """The model, compiled when it is first asked, with as many requests as threads ask at once."""
+class _Queue:
+    """The model, compiled when it is first asked; several threads may ask at once."""
 
-    def __init__(self, core: Any, model: Any) -> None:
-        self._core, self._model = core, model
+    def __init__(self, core: Any, model: Any, *, streams: int, threads: int, nice: int) -> None:
+        """`streams` batches are computed at a time, by `threads` threads in all, of that niceness."""
+        self.streams = streams
+        self._core, self._model, self._threads, self._nice = core, model, threads, nice
         self._compiling = threading.Lock()
         self._compiled: Any | None = None
         self._idle: queue.LifoQueue[Any] = queue.LifoQueue()
 
-    def run(self, features: Sequence[Any]) -> Vectors:
-        """The only output for `features`, one array for each input."""
+    def start(self, features: Sequence[Any]) -> Any:
+        """Begin to compute on `features`, one array for each input; returns what `result` takes."""
         try:
             request = self._idle.get_nowait()
         except queue.Empty:
             request = self._compile().create_infer_request()
-        try:
-            result: Vectors = request.infer(list(features), share_inputs=True)[0].astype(np.float32)
-        finally:
-            self._idle.put(request)
+        request.start_async(list(features))
+        return request
+
+    def result(self, request: Any) -> Vectors:
+        """The only output, when it is there."""
+        request.wait()
+        result: Vectors = request.get_output_tensor(0).data.astype(np.float32)
+        self._idle.put(request)
         return result
 
     def _compile(self) -> Any:
-        threads = int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0)))
-        # Pinned to a core, a thread would not move away from the engine's.
-        options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False}
         with self._compiling:
             if self._compiled is None:
-                self._compiled = self._core.compile_model(self._model, "CPU", options)
+                with ThreadPoolExecutor(1) as executor:
+                    self._compiled = executor.submit(self._compile_here).result()
             return self._compiled
+
+    def _compile_here(self) -> Any:
+        if self._nice:
+            # The threads that compute inherit it from this one.
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), self._nice)
+        # Pinned to a core, a thread would not move away from the engine's.
+        options = {"NUM_STREAMS": self.streams, "INFERENCE_NUM_THREADS": self._threads, "ENABLE_CPU_PINNING": False}
+        return self._core.compile_model(self._model, "CPU", options)
 
 
 def load_compiled(name: str, folder: Path, digest: str) -> CompiledEmbedder | None:

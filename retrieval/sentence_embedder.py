@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from tandem.errors import ConfigError
 
 class SentenceEmbedder(BatchedEmbedder):
     """A sentence-transformers model, on the CPU unless there is a GPU."""
+
+    batch_size = 32
 
     def __init__(self, name: str, folder: Path, digest: str, *, exact: bool = False) -> None:
         """From the files in `folder`; in float32 on the CPU if `exact`. Raises ConfigError where there is no model."""
@@ -28,12 +30,15 @@ class SentenceEmbedder(BatchedEmbedder):
         # the call in itself ("Already borrowed"), may not.
         self._tokenizing = threading.Lock()
 
-    def encode_batch(self, texts: list[str], kind: str) -> Vectors:
-        """Vectors of a few texts, shape (len(texts), dimension)."""
+    def encode_batches(self, batches: Iterable[list[str]], kind: str) -> Iterator[Vectors]:
+        """Vectors of a few texts each, shape (len(texts), dimension)."""
+        return (self._encode_batch(self.read_of(texts, kind)) for texts in batches)
+
+    def _encode_batch(self, texts: list[str]) -> Vectors:
         import torch
 
         with self._tokenizing:
-            features = self.model.preprocess(self.read_of(texts, kind))
+            features = self.model.preprocess(texts)
         with torch.inference_mode():
             features = {key: _to(value, self.model.device) for key, value in features.items()}
             # Shape: batch, dimension.

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, Final
 
+import css_inline
 from lxml import etree
 from lxml import html as lxml_html
 
@@ -80,8 +81,6 @@ def _styled(source: str) -> str:
     """The page with what its own style sheets say at each element; as it is where they cannot be read."""
     if "<style" not in source.lower():
         return source
-    import css_inline
-
     try:
         return css_inline.CSSInliner(load_remote_stylesheets=False).inline(source)
     except css_inline.InlineError:
