@@ -6,6 +6,7 @@ attention that transformers brings, such a batch costs a mask of T × T; row by 
 the rows' lengths.
 """
 
+from contextlib import nullcontext
 from typing import Any, Final
 
 import torch
@@ -48,8 +49,14 @@ def attend_by_row(
     if cu_seq_lens_q is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
     lengths = cu_seq_lens_q.diff().tolist()
-    rows = zip(*(tensor.split(lengths, dim=2) for tensor in (query, key, value)), strict=True)
-    return torch.cat([sdpa_attention_forward(module, *row, None, **options)[0] for row in rows], dim=1), None
+    whole = (query, key, value)
+    on_cpu = value.device.type == "cpu"
+    with torch.autocast("cpu", enabled=False) if on_cpu else nullcontext():
+        # In bfloat16 each new length of a row would have kernels compiled for it on a CPU, at every step.
+        parts = [(tensor.float() if on_cpu else tensor).split(lengths, dim=2) for tensor in whole]
+        rows = zip(*parts, strict=True)
+        attended = [sdpa_attention_forward(module, *row, None, **options)[0] for row in rows]
+    return torch.cat(attended, dim=1).to(value.dtype), None
 
 
 def mask_of_padding(*arguments: Any, attention_mask: torch.Tensor | None = None, **options: Any) -> Any:

@@ -23,7 +23,7 @@ class RunTrainer(SFTTrainer):  # type: ignore[misc]
         super().__init__(*arguments, **named)
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> Any:
-        """Batches of watched rows, padded: the loss of a batch weighs as much as it has rows, which are counted there."""
+        """Batches of watched rows, padded, since the trainer weighs the loss of a batch by its first dimension."""
         laid = self.data_collator
         self.data_collator = replace(laid, padding_free=False)
         try:
