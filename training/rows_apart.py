@@ -47,7 +47,8 @@ def attend_by_row(
     """Attention of shape (B, T, heads, head size) for a query of (B, heads, T, head size); row by row where
     `cu_seq_lens_q` says where the rows are, else that of transformers with its mask."""
     if cu_seq_lens_q is None:
-        return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
+        attended, _ = sdpa_attention_forward(module, query, key, value, attention_mask, **options)
+        return attended, None
     lengths = cu_seq_lens_q.diff().tolist()
     whole = (query, key, value)
     on_cpu = value.device.type == "cpu"
@@ -55,8 +56,8 @@ def attend_by_row(
         # In bfloat16 each new length of a row would have kernels compiled for it on a CPU, at every step.
         parts = [(tensor.float() if on_cpu else tensor).split(lengths, dim=2) for tensor in whole]
         rows = zip(*parts, strict=True)
-        attended = [sdpa_attention_forward(module, *row, None, **options)[0] for row in rows]
-    return torch.cat(attended, dim=1).to(value.dtype), None
+        outputs = [sdpa_attention_forward(module, *row, None, **options)[0] for row in rows]
+    return torch.cat(outputs, dim=1).to(value.dtype), None
 
 
 def mask_of_padding(*arguments: Any, attention_mask: torch.Tensor | None = None, **options: Any) -> Any:

@@ -18,6 +18,8 @@ from training.stopping import evaluations
 class RunTrainer(SFTTrainer):  # type: ignore[misc]
     """Adds to TRL's trainer: whole checkpoints, numbers of every step, and padding where it only evaluates."""
 
+    data_collator: Any
+
     def __init__(self, *arguments: Any, decisive: str, run_log: RunLog | None = None, **named: Any) -> None:
         self.decisive, self.run_log = decisive, run_log
         super().__init__(*arguments, **named)
