@@ -44,6 +44,7 @@ ENV PATH=/app/.venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility \
     TANDEM_HOME=/workspace \
+    TANDEM_CACHE=/workspace/cache \
     TANDEM_CONFIG=/app/examples/helpdesk/tandem.yaml
 USER tandem
 VOLUME /workspace

@@ -6,6 +6,7 @@ while eight answers are being decoded without a pause. A pair is one question in
 """
 
 import itertools
+import os
 import tempfile
 import threading
 import time
@@ -67,10 +68,8 @@ def embed_all(embedder: Any, questions: list[str]) -> list[float]:
 
 def measure(rounds: int) -> Comparison:
     """All questions at rest and while decoding, `rounds` times."""
-    import torch
-
     threads = this_machine().gateway_threads
-    torch.set_num_threads(threads)
+    os.environ["OMP_NUM_THREADS"] = str(threads)
     embedder, questions = load_embedder(), sample_questions(QUESTIONS)
     pairs: list[tuple[float, float]] = []
     with tempfile.TemporaryDirectory() as folder:

@@ -93,8 +93,10 @@ def ours(base: Base, rows: Sequence[Row], held: Sequence[Row], settings: Trainin
 def with_defaults(base: Base, rows: Sequence[Row], held: Sequence[Row], settings: TrainingConfig) -> Epoch:
     """An epoch of `transformers.Trainer`."""
     from peft import get_peft_model
-    from transformers import DataCollatorForSeq2Seq, Trainer, TrainingArguments
+    from transformers import DataCollatorForSeq2Seq, Trainer, TrainingArguments, set_seed
 
+    # TRL's trainer too draws the adapter's first weights after the seed.
+    set_seed(settings.seed)
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(
             model=get_peft_model(base.load_model(), lora_config(settings)),

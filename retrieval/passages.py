@@ -8,6 +8,7 @@ the passage under its title and section path, so that "How long?" is found under
 import re
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from retrieval.documents import Document
@@ -61,7 +62,6 @@ class Splitter:
         self._budget = settings.passage_tokens
         self._overlap = settings.overlap_tokens
         self._context_tokens = min(MAX_CONTEXT_TOKENS, room)
-        self._cutters: dict[int, Any] = {}
 
     @property
     def key(self) -> str:
@@ -104,13 +104,9 @@ class Splitter:
         return self._embedder.count_tokens(text) <= tokens
 
     def _cut(self, text: str, start: int, end: int, capacity: int) -> list[tuple[int, int]]:
-        cutter = self._cutter(capacity)
+        # mypy takes no instance of a protocol for hashable.
+        cutter = _cutter(self._embedder, capacity, self._overlap)  # type: ignore[arg-type]
         return [(start + offset, start + offset + len(cut)) for offset, cut in cutter.chunk_indices(text[start:end])]
-
-    def _cutter(self, capacity: int) -> Any:
-        if capacity not in self._cutters:
-            self._cutters[capacity] = _make_cutter(self._embedder, capacity, self._overlap)
-        return self._cutters[capacity]
 
     def _context(self, parts: list[str], passage: str) -> str:
         """Title and section path, as far as the passage does not show them itself and they fit."""
@@ -122,9 +118,11 @@ class Splitter:
         return " > ".join(parts)
 
 
-def _make_cutter(embedder: Embedder, capacity: int, overlap: int) -> Any:
+@lru_cache(maxsize=64)
+def _cutter(embedder: Embedder, capacity: int, overlap: int) -> Any:
     from semantic_text_splitter import MarkdownSplitter
 
+    # Kept, since the tokenizer is read anew for each, which takes 50 ms.
     # Plain text goes through the Markdown splitter too: its paragraphs are Markdown's.
     if embedder.tokenizer is not None:
         return MarkdownSplitter.from_huggingface_tokenizer(embedder.tokenizer, capacity, overlap=overlap)

@@ -87,6 +87,7 @@ class Planner:
                 # A file that cannot be opened just now is not a file whose content is gone.
                 if error.code == "unreadable_file":
                     self._kept |= {file.id, *self._known_from(file)}
+                    self._narrow(file)
             if progress:
                 progress("read", done, total)
         if self._replace:
@@ -193,6 +194,14 @@ class Planner:
                 failures.append(Failure(document.id, error.message))
         return documents, failures
 
+    def _narrow(self, file: Found) -> None:
+        """Let the rules close what the index keeps of an unreadable file; they open nothing until it is read again."""
+        for name in sorted(self._known.keys() & {file.id, *self._known_from(file)}):
+            stored = self._stored(name)
+            allow = self._rules.apply(stored, file.id).allow
+            if allow != stored.allow:
+                self._plan.write.append((replace(stored, allow=allow), _source_of(self._known[name])))
+
     def _stands(self, known: Known, source: Source) -> bool:
         return (known.root, known.path, known.content, known.cut) == (
             source.root,
@@ -254,11 +263,15 @@ class Planner:
         settled = self._taken() | {*self._plan.remove}
         for name, known in self._known.items():
             if known.cut != self._cut and name not in settled:
-                source = None
-                if known.root is not None and known.path is not None and known.content is not None:
-                    source = Source(known.root, known.path, known.content)
-                self._plan.write.append((self._stored(name), source))
+                self._plan.write.append((self._stored(name), _source_of(known)))
 
     def _stored(self, name: str) -> Document:
         with self._store.reading() as connection:
             return rows.read_document(connection, name)
+
+
+def _source_of(known: Known) -> Source | None:
+    """Where the index has it from; None for what was given to `add`."""
+    if known.root is None or known.path is None or known.content is None:
+        return None
+    return Source(known.root, known.path, known.content)

@@ -30,7 +30,7 @@ from tests.conftest import START_SECONDS
 ROOT = Path(__file__).parent.parent
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-READ_BY_TANDEM = {"TANDEM_HOME", "TANDEM_CONFIG", *SECRETS}
+READ_BY_TANDEM = {"TANDEM_HOME", "TANDEM_CACHE", "TANDEM_CONFIG", *SECRETS}
 OF_OTHERS = {"PATH", "PYTHONUNBUFFERED", "NVIDIA_DRIVER_CAPABILITIES"}
 
 

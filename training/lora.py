@@ -102,7 +102,7 @@ def fit(
             log = stack.enter_context(RunLog(folder, last.step if last else 0, on_line=on_line))
             trainer = make_trainer(base, tokenizer, rows, watched, lora, settings, run, log, parent)
             trainer.add_callback(make_reporter(list(watched), settings, log, say, progress, tell))
-            trainer.train_from(last)
+            trainer.train(resume_from_checkpoint=str(last.folder) if last else None)
     return _best(run, decisive)
 
 
@@ -122,6 +122,7 @@ def make_trainer(
     from transformers.trainer_callback import PrinterCallback
     from trl import SFTConfig
 
+    from training.rows_apart import keep_rows_apart
     from training.trainer import RunTrainer
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -148,6 +149,7 @@ def make_trainer(
         use_liger_kernel=device != "cpu" and find_spec("liger_kernel") is not None,
         ddp_find_unused_parameters=False,
         completion_only_loss=True,
+        padding_free=keep_rows_apart(model),
         max_length=None,
         eval_strategy="epoch",
         save_strategy="epoch",

@@ -37,7 +37,7 @@ class MemoryEstimate:
     """Of the batch that has the most tokens."""
     process: int
     largest_batch_tokens: int
-    """Rows of a batch times its longest row."""
+    """Rows of a batch times the longest of all rows: no batch has more, padded or not."""
 
     @property
     def total(self) -> int:

@@ -51,23 +51,15 @@ def first_goes_first() -> Iterator[None]:
             wait_for_all()
 
 
-def as_the_first(value: Any) -> Any:
-    """A tensor, made equal to that of the first process."""
-    if count() > 1:
-        import torch
-
-        _state()
-        torch.distributed.broadcast(value, 0)
-    return value
-
-
 def agreed(decision: bool) -> bool:
     """The first process's decision."""
     if count() == 1:
         return decision
     import torch
 
-    return bool(as_the_first(torch.tensor([int(decision)], device=_state().device)).item())
+    told = torch.tensor([int(decision)], device=_state().device)
+    torch.distributed.broadcast(told, 0)
+    return bool(told.item())
 
 
 def mean_and_total(loss: float, tokens: int) -> tuple[float, int]:

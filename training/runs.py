@@ -22,11 +22,8 @@ from tandem.workspace import Workspace
 from training.processes import is_first
 
 STATE: Final = "trainer_state.json"
-ORDER: Final = "order.safetensors"
-"""The random numbers that the order of an epoch's rows is drawn from."""
 NEEDED: Final = (
     STATE,
-    ORDER,
     "adapter_model.safetensors",
     "adapter_config.json",
     "optimizer.pt",
@@ -48,11 +45,6 @@ class Checkpoint:
     folder: Path
     step: int
     state: Mapping[str, Any]
-
-    @property
-    def steps_of_epoch(self) -> int:
-        """Steps of one pass over the rows."""
-        return int(self.state["max_steps"]) // int(self.state["num_train_epochs"])
 
 
 @dataclass(frozen=True)

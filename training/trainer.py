@@ -1,69 +1,37 @@
 """TRL's trainer, whose checkpoints are whole or not there and hold all that decides how a run goes on."""
 
 import shutil
-from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
-from transformers.trainer_pt_utils import LengthGroupedSampler
 from trl import SFTTrainer
 
 from tandem.files import sync_path
 from training import processes
 from training.metrics import RunLog
-from training.runs import ORDER, WRITING, Checkpoint
+from training.runs import WRITING
 from training.stopping import evaluations
-
-GENERATOR: Final = "epoch_began_with"
-"""Name of the tensor in `order.safetensors`: the state of torch's random numbers, bytes of shape (its size,)."""
-
-
-class RememberedOrder(LengthGroupedSampler):  # type: ignore[misc]
-    """Rows of similar length together, in an order that can be drawn again in the middle of an epoch.
-
-    The trainer keeps the random numbers of the moment of a checkpoint, but the order of the whole epoch was drawn from
-    those of its beginning.
-    """
-
-    began_with: torch.Tensor | None = None
-    """State of the random numbers before the epoch's order was drawn."""
-    repeat: torch.Tensor | None = None
-    """The state to draw the next order from, once."""
-
-    def __iter__(self) -> Iterator[int]:
-        if self.repeat is not None:
-            torch.set_rng_state(self.repeat)
-            self.repeat = None
-        self.began_with = processes.as_the_first(torch.get_rng_state())
-        torch.set_rng_state(self.began_with)
-        return iter(super().__iter__())
 
 
 class RunTrainer(SFTTrainer):  # type: ignore[misc]
-    """Adds to TRL's trainer: the order of an epoch, whole checkpoints, and numbers of every step."""
+    """Adds to TRL's trainer: whole checkpoints, numbers of every step, and padding where it only evaluates."""
+
+    data_collator: Any
 
     def __init__(self, *arguments: Any, decisive: str, run_log: RunLog | None = None, **named: Any) -> None:
         self.decisive, self.run_log = decisive, run_log
-        self.order: RememberedOrder | None = None
-        self.repeat: torch.Tensor | None = None
         super().__init__(*arguments, **named)
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
-        rows = self.train_dataset if train_dataset is None else train_dataset
-        self.order = RememberedOrder(
-            self.args.train_batch_size * self.args.gradient_accumulation_steps * processes.count(),
-            lengths=[len(ids) for ids in rows["input_ids"]],
-        )
-        self.order.repeat = self.repeat
-        return self.order
-
-    def train_from(self, checkpoint: Checkpoint | None) -> None:
-        """Train to the end, from a checkpoint or from the beginning."""
-        if checkpoint is not None and checkpoint.step % checkpoint.steps_of_epoch:
-            self.repeat = load_file(checkpoint.folder / ORDER)[GENERATOR]
-        self.train(resume_from_checkpoint=str(checkpoint.folder) if checkpoint else None)
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> Any:
+        """Batches of watched rows, padded, since the trainer weighs the loss of a batch by its first dimension."""
+        laid = self.data_collator
+        self.data_collator = replace(laid, padding_free=False)
+        try:
+            return super().get_eval_dataloader(eval_dataset)
+        finally:
+            self.data_collator = laid
 
     def training_step(self, model: Any, inputs: Any, *arguments: Any, **named: Any) -> torch.Tensor:
         """One forward and backward pass; its loss (a scalar) and its tokens are noted."""
@@ -93,9 +61,6 @@ class RunTrainer(SFTTrainer):  # type: ignore[misc]
         partial, final = Path(self.args.output_dir) / WRITING / name, Path(self.args.output_dir) / name
         # A pickle that nothing here reads.
         (partial / "training_args.bin").unlink(missing_ok=True)
-        assert self.order is not None
-        assert self.order.began_with is not None
-        save_file({GENERATOR: self.order.began_with}, partial / ORDER)
         if self.run_log is not None:
             self.run_log.make_durable()
         _make_durable(partial)

@@ -11,7 +11,7 @@ from retrieval.documents import Document, UnreadableDocument, checked
 from retrieval.parsers.parsed import Parsed
 from retrieval.results import Failure
 
-PARSER_VERSION: Final = 3
+PARSER_VERSION: Final = 4
 """Raised when a parser's output changes, so that unchanged files are parsed again."""
 
 MAX_FILE_BYTES: Final = 50_000_000

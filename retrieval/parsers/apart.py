@@ -58,6 +58,9 @@ class ChildParser:
                     f"Reading the file as {kind.upper()} ended the reader: it is damaged, or made to do that.",
                     code="parser_limit",
                 ) from None
+            if answer.get("code") == "parser_limit":
+                # What it once had counts in its memory for good.
+                self._end()
         if "refused" in answer:
             raise UnreadableDocument(answer["refused"], code=answer["code"])
         return Parsed(answer["text"], answer["title"], answer["metadata"], tuple(answer["pages"]), answer["hidden"])

@@ -6,11 +6,13 @@ import os
 import resource
 import sys
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 from retrieval.documents import UnreadableDocument
 from retrieval.parsers import parser_of
 from retrieval.parsers.apart import LENGTH
+
+NICE: Final = 10
 
 
 def main(memory_bytes: int, seconds: int) -> None:
@@ -21,6 +23,8 @@ def main(memory_bytes: int, seconds: int) -> None:
     for kind in ("pdf", "docx", "html"):
         parser_of(kind)
     limit(memory_bytes)
+    # Everything else the server does goes before a file that takes long.
+    os.nice(NICE)
     answers.write(b"+")
     answers.flush()
     while True:
@@ -55,9 +59,10 @@ def answer(kind: str, data: bytes) -> dict[str, Any]:
         parsed = parser_of(kind)(data)
     except UnreadableDocument as error:
         return {"refused": error.message, "code": error.code}
-    except MemoryError:
-        return {"refused": f"Reading the file as {kind.upper()} takes too much memory.", "code": "parser_limit"}
-    except (Exception, RecursionError):
+    except (Exception, RecursionError) as error:
+        # Libraries in C say many things when they get no memory.
+        if isinstance(error, MemoryError) or _much_memory():
+            return {"refused": f"Reading the file as {kind.upper()} takes too much memory.", "code": "parser_limit"}
         reason = f"The file cannot be read as {kind.upper()}: it is damaged or not what it seems."
         return {"refused": reason, "code": UnreadableDocument.code}
     return {
@@ -67,6 +72,15 @@ def answer(kind: str, data: bytes) -> dict[str, Any]:
         "pages": parsed.pages,
         "hidden": parsed.hidden,
     }
+
+
+def _much_memory() -> bool:
+    """Whether this process once had over half of the address space that it may have."""
+    most = resource.getrlimit(resource.RLIMIT_AS)[0]
+    with suppress(OSError, StopIteration), open("/proc/self/status") as status:
+        kilobytes = next(int(line.split()[1]) for line in status if line.startswith("VmPeak"))
+        return 0 < most < 2 * 1024 * kilobytes
+    return False
 
 
 def _read() -> bytes | None:

@@ -1,4 +1,4 @@
-"""What a reader of a page does not see: words put there for machines alone, found by their inline styles."""
+"""What a reader of a page does not see: words put there for machines alone, found by their styles."""
 
 import re
 from itertools import chain

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, Final
 
+import css_inline
 from lxml import etree
 from lxml import html as lxml_html
 
@@ -41,7 +42,7 @@ def parse_html(data: bytes) -> Parsed:
     Where that is nothing or too little, everything outside `nav`, `header`, `footer` and `aside`.
     """
     source = _decode(data)
-    tree = _tree(clean_text(source))
+    tree = _tree(_styled(clean_text(source)))
     if tree is None:
         return Parsed("")
     hidden = count_invisible(source) + drop_hidden(tree)
@@ -74,6 +75,16 @@ def _decode(data: bytes) -> str:
         return data.decode(declared[1].decode())
     except (LookupError, UnicodeDecodeError):
         raise UnreadableDocument(f"The page is not in the encoding that it declares, {declared[1].decode()}.") from None
+
+
+def _styled(source: str) -> str:
+    """The page with what its own style sheets say at each element; as it is where they cannot be read."""
+    if "<style" not in source.lower():
+        return source
+    try:
+        return css_inline.CSSInliner(load_remote_stylesheets=False).inline(source)
+    except css_inline.InlineError:
+        return source
 
 
 def _tree(source: str) -> Any | None:

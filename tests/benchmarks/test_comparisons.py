@@ -123,9 +123,18 @@ def test_other_prompts_on_the_two_ways_end_the_measurement() -> None:
 
 def test_indexing_and_encoding_take_the_same_passages() -> None:
     documents = [*DOCUMENTS, Document("long.md", "Long", "The Orio fan turns 900 times a minute. " * 40)]
-    (comparison, *_) = indexing.measure(documents, load_embedder(), indexing.bare_models(), rounds=1)
+    embedder = load_embedder()
+    (comparison, *_) = indexing.measure(documents, embedder, indexing.bare(embedder), rounds=1)
     assert comparison.details["documents"] == 4
     assert comparison.details["passages"] > 4
+    assert all(value > 0 for pair in comparison.values for value in pair)
+
+
+def test_a_folder_is_indexed_and_then_again_unchanged(tmp_path: Path) -> None:
+    for document in DOCUMENTS:
+        (tmp_path / f"{document.id}").write_text(document.text)
+    comparison = indexing.measure_again(tmp_path, load_embedder(), rounds=2)
+    assert comparison.details["documents"] == len(DOCUMENTS)
     assert all(value > 0 for pair in comparison.values for value in pair)
 
 

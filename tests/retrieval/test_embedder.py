@@ -1,5 +1,8 @@
 """The real embedder: MiniLM as it is installed."""
 
+import shutil
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -7,11 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from retrieval import compiled_embedder
+from retrieval.compiled_embedder import CompiledEmbedder
 from retrieval.documents import Document
-from retrieval.embedder import MAX_EMBEDDED_CHARACTERS, default_folder, load_embedder
+from retrieval.embedder import MAX_EMBEDDED_CHARACTERS, BatchedEmbedder, default_folder, load_embedder
 from retrieval.hash_embedder import HashEmbedder
 from retrieval.index import Index
 from retrieval.passages import Splitter
+from retrieval.sentence_embedder import SentenceEmbedder
 from tandem.errors import ConfigError
 from tandem.settings import RetrievalConfig
 
@@ -123,10 +129,83 @@ def test_one_enormous_word_keeps_no_other_thread_waiting() -> None:
     assert longest < (last - began) / 2
 
 
-def test_what_is_far_beyond_the_models_reach_is_not_tokenized(monkeypatch: pytest.MonkeyPatch) -> None:
-    embedder, seen = load_embedder(), []
-    preprocess = embedder._model.preprocess
-    monkeypatch.setattr(embedder._model, "preprocess", lambda texts: seen.extend(texts) or preprocess(texts))
-    long, cut = embedder.encode(["word " * 100_000, "word " * 6_400])
-    assert [len(text) for text in seen] == [MAX_EMBEDDED_CHARACTERS, MAX_EMBEDDED_CHARACTERS]
-    assert np.array_equal(long, cut)
+def test_what_is_far_beyond_the_models_reach_is_not_tokenized() -> None:
+    embedder = load_embedder()
+    assert isinstance(embedder, BatchedEmbedder)
+    long, cut = ["word " * 100_000, "word " * 6_400]
+    assert embedder.read_of([long], "document") == embedder.read_of([cut], "document") == [cut]
+    assert len(cut) == MAX_EMBEDDED_CHARACTERS
+    assert np.array_equal(*embedder.encode([long, cut]))
+
+
+def test_sentence_transformers_runs_the_same_model_where_there_is_a_gpu() -> None:
+    texts = ["How long is the guarantee?", " Größe 東京 ", "word " * 400]
+    compiled, plain = load_embedder(), SentenceEmbedder("default", default_folder(), "digest")
+    assert isinstance(compiled, CompiledEmbedder)
+    assert (compiled.encode(texts) * plain.encode(texts)).sum(axis=1).min() > 0.999
+    assert compiled.count_tokens(texts[1]) == plain.count_tokens(texts[1])
+    assert (compiled.dimension, compiled.max_tokens) == (plain.dimension, plain.max_tokens)
+
+
+def test_a_kept_model_is_opened_without_torch_and_without_telemetry() -> None:
+    load_embedder()
+    program = """
+import sys
+from retrieval.embedder import load_embedder
+load_embedder().encode_queries(["How long is the guarantee?"])
+print([name for name in ("torch", "transformers", "sentence_transformers") if name in sys.modules])
+print(sys.modules["openvino_telemetry"])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\nNone\n"
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of its own, with the converted MiniLM in it."""
+    load_embedder()
+    shutil.copytree(compiled_embedder.cache_folder(), tmp_path / "cache")
+    monkeypatch.setenv("TANDEM_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def loaded() -> CompiledEmbedder | None:
+    return compiled_embedder.load_compiled("default", default_folder(), load_embedder().digest)
+
+
+@pytest.mark.parametrize("name", ["model.bin", "model.xml", "tokenizer.json", "facts.json", "digest"])
+def test_a_damaged_kept_model_is_made_anew(name: str, cache: Path, monkeypatch, caplog) -> None:
+    whole = Path(shutil.copytree(cache, cache.with_name("whole")))
+    (kept,) = (cache / "embedders").iterdir()
+    file = kept / name
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+    def convert(_source: object, target: Path) -> None:
+        shutil.copytree(whole / "embedders" / kept.name, target, dirs_exist_ok=True)
+
+    monkeypatch.setattr(compiled_embedder, "convert", convert)
+    assert np.array_equal(loaded().encode(["a text"]), load_embedder().encode(["a text"]))
+    assert "is damaged and is made anew" in caplog.text
+    assert [path.name for path in (cache / "embedders").iterdir()] == [kept.name]
+    monkeypatch.setattr(compiled_embedder, "convert", None)
+    assert isinstance(loaded(), CompiledEmbedder)
+
+
+def test_a_model_that_loses_something_when_it_is_converted_is_not_used(tmp_path: Path, monkeypatch, caplog) -> None:
+    monkeypatch.setenv("TANDEM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(compiled_embedder, "_LEAST_COSINE", 1.1)
+    assert loaded() is None
+    assert "is run by sentence-transformers" in caplog.text
+    assert list((tmp_path / "cache" / "embedders").iterdir()) == []
+
+
+def test_where_nothing_can_be_kept_the_model_is_converted_each_time(cache: Path, monkeypatch, caplog) -> None:
+    kept = next((cache / "embedders").iterdir())
+    monkeypatch.setenv("TANDEM_CACHE", "/dev/null")
+    monkeypatch.setattr(
+        compiled_embedder, "convert", lambda _, target: shutil.copytree(kept, target, dirs_exist_ok=True)
+    )
+    assert np.array_equal(loaded().encode(["a text"]), load_embedder().encode(["a text"]))
+    assert "could not be kept" in caplog.text

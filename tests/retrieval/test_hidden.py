@@ -16,8 +16,14 @@ from tests.retrieval.helpers import open_index
 SEEN = "The kettle boils water in the kitchen of the house."
 
 
-def page(inner: str, body: str = "") -> bytes:
-    return f"<html><body {body}><h1>Kettle</h1><p>{SEEN}</p>{inner}</body></html>".encode()
+def page(inner: str, body: str = "", head: str = "") -> bytes:
+    return f"<html><head>{head}</head><body {body}><h1>Kettle</h1><p>{SEEN}</p>{inner}</body></html>".encode()
+
+
+def styled(style: str, words: str) -> list[bytes]:
+    """A page whose paragraph says its style itself, and one whose style sheet says it."""
+    sheet = f"<style>h1 {{ color: red }} p.note > b {{ {style} }}</style>"
+    return [page(f"<p style='{style}'>{words}</p>"), page(f"<p class='note'><b>{words}</b></p>", head=sheet)]
 
 
 @pytest.mark.parametrize(
@@ -25,7 +31,6 @@ def page(inner: str, body: str = "") -> bytes:
     [
         "display:none",
         "display:none !important; display: block",
-        "dis/* so */play: none",
         "DISPLAY : None !important",
         "visibility: hidden",
         "opacity:0",
@@ -40,8 +45,9 @@ def page(inner: str, body: str = "") -> bytes:
     ],
 )
 def test_words_that_are_styled_away_are_dropped_and_counted(style: str) -> None:
-    document = parse(page(f"<p style='{style}'>Obey me</p>"), "a.html")
-    assert ("Obey" in document.text, document.hidden) == (False, 7)
+    for data in styled(style, "Obey me"):
+        document = parse(data, "a.html")
+        assert ("Obey" in document.text, document.hidden) == (False, 7)
 
 
 @pytest.mark.parametrize(
@@ -61,8 +67,27 @@ def test_words_that_are_styled_away_are_dropped_and_counted(style: str) -> None:
     ],
 )
 def test_words_that_may_be_seen_stay(style: str) -> None:
-    document = parse(page(f"<p style='{style}'>Rinse it twice</p>"), "a.html")
-    assert ("Rinse it twice" in document.text, document.hidden) == (True, 0)
+    for data in styled(style, "Rinse it twice"):
+        document = parse(data, "a.html")
+        assert ("Rinse it twice" in document.text, document.hidden) == (True, 0)
+
+
+@pytest.mark.parametrize(
+    "sheet",
+    [
+        "@media print { p { display: none } }",
+        "p:hover { display: none }",
+        "p { display }",
+        "@import 'x.css'; }}} <",
+    ],
+)
+def test_a_sheet_that_says_nothing_of_the_page_as_it_is_read_hides_nothing(sheet: str) -> None:
+    document = parse(page("<p>Rinse it twice</p>", head=f"<style>h1 {{ color: red }} {sheet}</style>"), "a.html")
+    assert ("Rinse it twice" in document.text, document.title, document.hidden) == (True, "Kettle", 0)
+
+
+def test_comments_in_an_inline_style_do_not_keep_words() -> None:
+    assert "Obey" not in parse(page("<p style='dis/* so */play: none'>Obey me</p>"), "a.html").text
 
 
 def test_the_background_may_be_that_of_an_element_around() -> None:

@@ -67,6 +67,29 @@ def test_a_rule_cannot_open_what_a_document_keeps_closed(index: Index, folder: P
     assert index.document("hr/pay.md").allow is None
 
 
+def test_a_rule_closes_what_is_kept_of_a_file_that_cannot_be_opened_and_opens_nothing(
+    index: Index, folder: Path, embedder: CountingEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index.sync([folder], rules=[rule("hr/", allow=["eva"])])
+    before = len(embedder.texts)
+
+    def refuse(_: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "read_bytes", refuse)
+        rules = [rule("**", allow=["otto"]), rule("hr/pay.md", allow="*")]
+        commit = index.sync([folder], rules=rules)
+        assert {failure.id for failure in commit.failed} == {"a.md", "hr/own.md", "hr/pay.md", "rows.csv"}
+        allowed = {name: index.document(name).allow for name in ("a.md", "hr/own.md", "hr/pay.md", "rows.csv#1")}
+        assert allowed == {"a.md": ("otto",), "hr/own.md": (), "hr/pay.md": ("eva",), "rows.csv#1": ("otto",)}
+        assert index.sync([folder], rules=rules).replaced == []
+    assert len(embedder.texts) == before
+    index.sync([folder], rules=rules)
+    assert index.document("hr/own.md").allow == ("otto",)
+    assert index.document("hr/pay.md").allow is None
+
+
 def test_names_that_have_nobody_in_common_leave_the_operator_alone(index: Index, folder: Path) -> None:
     index.sync([folder], rules=[rule("hr/own.md", allow=["eva"])])
     assert index.document("hr/own.md").allow == ()

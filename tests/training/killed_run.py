@@ -62,7 +62,7 @@ def arrange(place: str, times: int) -> None:
         case "optimizer":
             kill_at(trainer, "_save_rng_state", times, before=True)
         case "generator":
-            kill_at(training.trainer, "save_file", times)
+            kill_at(trainer, "_save_rng_state", times)
         case "rename":
             kill_at(training.trainer, "_make_durable", times)
         case "forget":
