@@ -20,8 +20,9 @@ import tempfile
 import threading
 import warnings
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 FORMAT: Final = "1"
 # Searches and the engine go before indexing, which takes what they leave.
 DOCUMENTS_NICE: Final = 10
+# A question of up to so many tokens is padded to them: a model of one shape takes less time.
+QUESTION_TOKENS: Final = 32
 _FILES: Final = ("model.xml", "model.bin", "tokenizer.json", "facts.json")
 _MADE_BY: Final = ("openvino", "sentence-transformers", "transformers", "tokenizers")
 _DIGEST_NAME: Final = "digest"
@@ -72,7 +75,8 @@ class CompiledEmbedder(BatchedEmbedder):
         # Its settings never change, so that it may be used by several threads.
         self._batch_tokenizer = Tokenizer.from_str(text)
         self._batch_tokenizer.enable_truncation(facts["max_tokens"])
-        self._batch_tokenizer.enable_padding(**facts["padding"])
+        self._padding = facts["padding"]
+        self._batch_tokenizer.enable_padding(**self._padding)
         self._inputs = [_INPUTS[wanted] for wanted in facts["inputs"]]
         core = _openvino().Core()
         # Read into memory: mapped, the file would have to stay.
@@ -80,6 +84,9 @@ class CompiledEmbedder(BatchedEmbedder):
         model = core.read_model(str(folder / "model.xml"))
         threads = int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0)))
         # A question is one computation of all threads; of passages each thread takes a batch of its own.
+        question = model.clone()
+        question.reshape({each: [1, QUESTION_TOKENS] for each in range(len(self._inputs))})
+        self._question = _Queue(core, question, streams=1, threads=threads, nice=0)
         self._queues = {
             "query": _Queue(core, model, streams=1, threads=threads, nice=0),
             "document": _Queue(core, model, streams=threads, threads=threads, nice=DOCUMENTS_NICE),
@@ -87,18 +94,23 @@ class CompiledEmbedder(BatchedEmbedder):
 
     def encode_batches(self, batches: Iterable[list[str]], kind: str) -> Iterator[Vectors]:
         """Vectors of a few texts each, shape (len(texts), dimension); the next batch is tokenized meanwhile."""
-        running: deque[Any] = deque()
-        computing = self._queues[kind]
+        running: deque[Callable[[], Vectors]] = deque()
         for texts in batches:
-            running.append(computing.start(self._features(texts, kind)))
+            computing, features = self._features(texts, kind)
+            running.append(computing.start(features))
             if len(running) > computing.streams:
-                yield computing.result(running.popleft())
+                yield running.popleft()()
         while running:
-            yield computing.result(running.popleft())
+            yield running.popleft()()
 
-    def _features(self, texts: list[str], kind: str) -> list[Any]:
+    def _features(self, texts: list[str], kind: str) -> tuple["_Queue", list[Any]]:
+        """Who is to compute, and on what: an array for each input."""
         encoded = self._batch_tokenizer.encode_batch([text.strip() for text in self.read_of(texts, kind)])
-        return [np.array([getattr(each, name) for each in encoded], np.int64) for name in self._inputs]
+        computing = self._queues[kind]
+        if kind == "query" and len(encoded) == 1 and len(encoded[0]) <= QUESTION_TOKENS:
+            computing = self._question
+            encoded[0].pad(QUESTION_TOKENS, **self._padding)
+        return computing, [np.array([getattr(each, name) for each in encoded], np.int64) for name in self._inputs]
 
 
 class _Queue:
@@ -112,17 +124,16 @@ class _Queue:
         self._compiled: Any | None = None
         self._idle: queue.LifoQueue[Any] = queue.LifoQueue()
 
-    def start(self, features: Sequence[Any]) -> Any:
-        """Begin to compute on `features`, one array for each input; returns what `result` takes."""
+    def start(self, features: Sequence[Any]) -> Callable[[], Vectors]:
+        """Begin to compute on `features`, one array for each input; what is returned waits for the output."""
         try:
             request = self._idle.get_nowait()
         except queue.Empty:
             request = self._compile().create_infer_request()
         request.start_async(list(features))
-        return request
+        return partial(self._result, request)
 
-    def result(self, request: Any) -> Vectors:
-        """The only output, when it is there."""
+    def _result(self, request: Any) -> Vectors:
         request.wait()
         result: Vectors = request.get_output_tensor(0).data.astype(np.float32)
         self._idle.put(request)

@@ -40,6 +40,8 @@ def test_vectors_are_those_of_sentence_transformers_whatever_the_batch() -> None
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
     assert (vectors * reference).sum(axis=1).min() > 0.999
     assert embedder.encode([]).shape == (0, 384)
+    alone = np.concatenate([embedder.encode_queries([text]) for text in texts])
+    assert (alone * reference).sum(axis=1).min() > 0.999
 
 
 def test_embedder_is_safe_from_several_threads() -> None:
