@@ -52,7 +52,7 @@ class Milvus:
     def __init__(self, folder: Path, address: str | None, environment: Mapping[str, str] = os.environ) -> None:
         self._folder = folder / FOLDER
         self._place = self._folder
-        self._address = address
+        self.address = address
         self._token = read_token(environment) if address else ""
         self._client: Any = None
         self._server: Any = None
@@ -67,7 +67,7 @@ class Milvus:
     @property
     def embedded(self) -> bool:
         """Whether this is Milvus Lite."""
-        return self._address is None
+        return self.address is None
 
     def hold(self) -> bool:
         """Claim Lite's folder for this process; False where another one has it."""
@@ -146,10 +146,6 @@ class Milvus:
         """Remove a whole collection."""
         self._call(lambda client: client.drop_collection(name))
 
-    def names(self) -> list[str]:
-        """All collections that there are."""
-        return list(self._call(lambda client: client.list_collections()))
-
     def count(self, name: str) -> int:
         """How many vectors a collection holds."""
         self._load(name)
@@ -209,8 +205,8 @@ class Milvus:
         with _quietly():
             from pymilvus import MilvusClient
 
-            if self._address is not None:
-                return MilvusClient(self._address, token=self._token, timeout=TIMEOUT_SECONDS)
+            if self.address is not None:
+                return MilvusClient(self.address, token=self._token, timeout=TIMEOUT_SECONDS)
             from milvus_lite.adapter.grpc.server import start_server_in_thread
 
             # A socket's path may have a hundred bytes, an index's folder lies deeper.
@@ -235,9 +231,9 @@ class Milvus:
         if count:
             self._failed_at = time.monotonic()
             self._loaded.clear()
-            if self._address is not None:
+            if self.address is not None:
                 self._client = None
-        place = self._address or f"Milvus Lite in {self._folder}"
+        place = self.address or f"Milvus Lite in {self._folder}"
         detail = str(getattr(reason, "message", reason)).splitlines()[0].rstrip(".")
         return Unavailable(
             f"The vectors cannot be searched now: {place} did not do what it was asked ({detail}).",

@@ -5,21 +5,23 @@ is known to hold is written in SQLite: all passages up to a number, less those t
 a snapshot. Where that changed while a search ran, the search begins again.
 """
 
-import json
+import contextlib
 import logging
 import secrets
+import shutil
 import sqlite3
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from retrieval import rows
+from retrieval import milvus_collections, rows
 from retrieval.embedder import Embedder, Vectors
 from retrieval.holders import BesideMilvus, FaissHolder, Holder
-from retrieval.milvus import Gone, Milvus
+from retrieval.milvus import FOLDER, Gone, Milvus
+from retrieval.milvus_collections import KEY, Collection, Moved, read_moved, write_moved
 from retrieval.rows import State
 from retrieval.saved import VECTORS_NAME, Fits, Parts
 from retrieval.store import Store
@@ -28,8 +30,6 @@ from tandem.errors import Unavailable
 from tandem.files import locked
 from tandem.settings import RetrievalConfig
 
-KEY: Final = "milvus"
-"""Where in `meta` it is written what the collection holds."""
 # Changes after which they are moved to Milvus; until then they are searched in memory, exactly.
 MOVE_AT: Final = 1_000
 # Numbers that a filter may list. Reading so many vectors from SQLite takes as long as such a filter, or less.
@@ -39,23 +39,6 @@ READ: Final = 1_000
 DEEPEST: Final = 16_384
 
 _logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Moved:
-    """What a collection holds: the vectors of the live passages with numbers up to `through`, in `snapshot`.
-
-    Passages that were removed after `cleaned` may still be in it.
-    """
-
-    collection: str
-    snapshot: int
-    token: str
-    embedder_digest: str
-    through: int
-    cleaned: int
-    spotless: bool
-    """No vector that was removed was ever in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,14 +146,22 @@ class MilvusHolder:
         self.milvus = milvus
         self._store = store
         self._folder = folder
+        self._address = milvus.address or ""
         self._dimension = embedder.dimension
         self._digest = embedder.digest
 
     def load(self, connection: sqlite3.Connection, fits: Fits) -> tuple[MilvusVectors, int] | None:
         """As SQLite says that they were moved, if that can still be right; what is newer is read from there."""
         (self._folder / VECTORS_NAME).unlink(missing_ok=True)
-        moved = _read(connection)
-        if moved is None or not fits(Stamp(moved.snapshot, moved.token, moved.embedder_digest, 0)):
+        if not self.milvus.embedded:
+            shutil.rmtree(self._folder / FOLDER, ignore_errors=True)
+        _warn_of_others(self._folder, connection, self._address)
+        moved = read_moved(connection)
+        if (
+            moved is None
+            or moved.address != self._address
+            or not fits(Stamp(moved.snapshot, moved.token, moved.embedder_digest, 0))
+        ):
             return None
         if self.milvus.embedded and not self.milvus.is_whole(moved.collection):
             return None
@@ -214,12 +205,14 @@ class MilvusHolder:
 
     def purge(self, connection: sqlite3.Connection, held: MilvusVectors, state: State) -> Iterator[MilvusVectors]:
         """Lite's folder is made anew; a cluster removes, and frees its disk as it is set to. Raises Unavailable."""
-        moved = _read(connection)
+        self._drop_leftover()
+        moved = read_moved(connection)
         if moved is None:
             return
         if not self.milvus.embedded:
-            yield self._moved(held, state)
-            self.milvus.compact(held.collection)
+            now = self._moved(held, state)
+            yield now
+            self.milvus.compact(now.collection)
         elif len(held.dead) or not moved.spotless:
             numbers = rows.passage_numbers(connection)
             fresh = self.built(state, numbers, _stored(connection, numbers, self._dimension))
@@ -229,7 +222,7 @@ class MilvusHolder:
 
     def renewed(self, connection: sqlite3.Connection, held: MilvusVectors) -> MilvusVectors | None:
         """From what SQLite says now; None where the collection is lost."""
-        moved = _read(connection)
+        moved = read_moved(connection)
         if not held.collection or moved is None:
             return held if not held.collection else None
         found = self._seen(connection, moved)
@@ -247,7 +240,7 @@ class MilvusHolder:
     def require_unmoved(self, held: MilvusVectors) -> None:
         """Raise Gone where the collection is another, or went on to a snapshot in which `held` has removed passages."""
         with self._store.reading() as connection:
-            moved = _read(connection)
+            moved = read_moved(connection)
         if moved is None or moved.collection != held.collection or moved.snapshot > held.snapshot:
             raise Gone(held.collection)
 
@@ -272,14 +265,15 @@ class MilvusHolder:
         """Bring the collection to `held`, which is of `state`: add, say so in SQLite, then remove."""
         with locked(self._folder / f".{KEY}.moving.lock"):
             with self._store.reading() as connection:
-                before = _read(connection)
+                before = read_moved(connection)
             through = int(max(held.base.max(initial=0), held.numbers.max(initial=0)))
             if not held.collection:
                 name = self._made()
                 self.milvus.add(name, held.numbers, held.vectors)
-                self._write(Moved(name, state.snapshot, state.token, self._digest, through, state.snapshot, True))
-                if before is not None and not self.milvus.embedded:
-                    self.milvus.drop(before.collection)
+                self._write(self._of(name, state, through, cleaned=state.snapshot, spotless=True))
+                # Where that has to wait, the list still names them.
+                with contextlib.suppress(Unavailable):
+                    self._drop_leftover()
             else:
                 if before is None or before.collection != held.collection or before.snapshot > state.snapshot:
                     raise Gone("another process moved them")
@@ -287,7 +281,7 @@ class MilvusHolder:
                 self.milvus.add(name, held.numbers, held.vectors)
                 gone = self._removed_between(before.cleaned, state.snapshot)
                 spotless = before.spotless and not len(gone)
-                now = Moved(name, state.snapshot, state.token, self._digest, through, before.cleaned, spotless)
+                now = self._of(name, state, through, cleaned=before.cleaned, spotless=spotless)
                 self._write(now)
                 self.milvus.remove(name, gone)
                 self._write(replace(now, cleaned=state.snapshot))
@@ -296,11 +290,28 @@ class MilvusHolder:
         return replace(held, collection=name, base=base, dead=none, numbers=none, vectors=held.vectors[:0])
 
     def _made(self) -> str:
+        name = f"tandem_{secrets.token_hex(8)}"
         if self.milvus.embedded:
             self.milvus.erase()
-        name = f"tandem_{secrets.token_hex(8)}"
+        else:
+            with self._store.writing() as connection:
+                milvus_collections.begin(connection, Collection(self._address, name))
         self.milvus.create(name, self._dimension)
         return name
+
+    def _of(self, name: str, state: State, through: int, *, cleaned: int, spotless: bool) -> Moved:
+        return Moved(self._address, name, state.snapshot, state.token, self._digest, through, cleaned, spotless)
+
+    def _drop_leftover(self) -> None:
+        """Drop what nobody searches any more from the cluster; raises Unavailable."""
+        with self._store.reading() as connection:
+            collections = milvus_collections.leftover(connection)
+        for collection in collections:
+            if collection.address == self._address:
+                with contextlib.suppress(Gone):
+                    self.milvus.drop(collection.name)
+                with self._store.writing() as connection:
+                    milvus_collections.dropped(connection, collection)
 
     def _removed_between(self, since: int, snapshot: int) -> Numbers:
         with self._store.reading() as connection:
@@ -309,13 +320,14 @@ class MilvusHolder:
 
     def _write(self, moved: Moved) -> None:
         with self._store.writing() as connection:
-            entry = (KEY, json.dumps(asdict(moved)))
-            connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", entry)
+            write_moved(connection, moved)
 
 
 def holder_for(store: Store, folder: Path, embedder: Embedder, settings: RetrievalConfig) -> Holder[Any]:
     """What holds the vectors, as `retrieval.store` says; raises ConfigError where that is not installed."""
     if settings.store == "faiss":
+        with store.reading() as connection:
+            _warn_of_others(folder, connection, "")
         return FaissHolder(folder, embedder.dimension, settings.vector_index)
     milvus = Milvus(folder, settings.milvus_address)
     if milvus.embedded and not milvus.hold():
@@ -324,9 +336,16 @@ def holder_for(store: Store, folder: Path, embedder: Embedder, settings: Retriev
     return MilvusHolder(store, folder, embedder, milvus)
 
 
-def _read(connection: sqlite3.Connection) -> Moved | None:
-    row = connection.execute("SELECT value FROM meta WHERE key = ?", (KEY,)).fetchone()
-    return None if row is None else Moved(**json.loads(row[0]))
+def _warn_of_others(folder: Path, connection: sqlite3.Connection, address: str) -> None:
+    """What another setting left in a cluster, nobody removes there."""
+    for collection in milvus_collections.held(connection):
+        if collection.address != address:
+            _logger.warning(
+                "vectors of %s are still in the collection %s of Milvus at %s, which is not in use any more: drop it",
+                folder,
+                collection.name,
+                collection.address,
+            )
 
 
 def _stored(connection: sqlite3.Connection, numbers: Numbers, dimension: int) -> Vectors:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import docx
 import numpy as np
+import pytest
 from pypdf import PdfReader, PdfWriter
 from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
 
@@ -19,6 +20,7 @@ from tandem.settings import RetrievalConfig
 
 STORE = "faiss"
 """The fixture `store` runs a test on each."""
+MILVUS_SLOW = pytest.mark.parametrize("store", ["faiss", pytest.param("milvus", marks=pytest.mark.slow)], indirect=True)
 SMALL = RetrievalConfig(passage_tokens=12, overlap_tokens=2)
 
 
