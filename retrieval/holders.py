@@ -10,6 +10,7 @@ from typing import Final, Protocol, TypeVar
 from retrieval import saved
 from retrieval.embedder import Vectors
 from retrieval.milvus import FOLDER, Milvus
+from retrieval.milvus_collections import warn_of_others
 from retrieval.rows import State
 from retrieval.saved import Fits, Parts
 from retrieval.vectors import Exact, Numbers, Stamp, VectorIndex, kind_for
@@ -92,6 +93,7 @@ class FaissHolder:
     def load(self, connection: sqlite3.Connection, fits: Fits) -> tuple[VectorIndex, int] | None:
         """The file's, if it is whole and of this database and embedder."""
         # Of another setting; nobody would purge it.
+        warn_of_others(connection, self._folder, "")
         shutil.rmtree(self._folder / FOLDER, ignore_errors=True)
         loaded = saved.load_vectors(self._folder, fits)
         if loaded is None or loaded[0].dimension != self._dimension:

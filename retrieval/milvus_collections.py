@@ -5,14 +5,18 @@ that this one replaced. Milvus Lite needs no such list, since its folder is remo
 """
 
 import json
+import logging
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Final, NamedTuple
 
 KEY: Final = "milvus"
 """Where in `meta` it is written what the searched collection holds."""
 LEFTOVER: Final = "milvus_leftover"
+
+_logger = logging.getLogger(__name__)
 
 
 class Collection(NamedTuple):
@@ -80,6 +84,18 @@ def take_over(connection: sqlite3.Connection, collections: Iterable[Collection])
     """Begin without any of its own, in the place of an index that held `collections`."""
     connection.execute("DELETE FROM meta WHERE key = ?", (KEY,))
     _put(connection, LEFTOVER, json.dumps(list(collections)))
+
+
+def warn_of_others(connection: sqlite3.Connection, folder: Path, address: str) -> None:
+    """Say what another setting of the index in `folder` left in a cluster, where nobody removes it."""
+    for collection in held(connection):
+        if collection.address != address:
+            _logger.warning(
+                "vectors of %s are still in the collection %s of Milvus at %s, which is not in use any more: drop it",
+                folder,
+                collection.name,
+                collection.address,
+            )
 
 
 def _value(connection: sqlite3.Connection, key: str) -> str | None:

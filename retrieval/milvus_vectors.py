@@ -21,7 +21,7 @@ from retrieval import milvus_collections, rows
 from retrieval.embedder import Embedder, Vectors
 from retrieval.holders import BesideMilvus, FaissHolder, Holder
 from retrieval.milvus import FOLDER, Gone, Milvus
-from retrieval.milvus_collections import KEY, Collection, Moved, read_moved, write_moved
+from retrieval.milvus_collections import KEY, Collection, Moved, read_moved, warn_of_others, write_moved
 from retrieval.rows import State
 from retrieval.saved import VECTORS_NAME, Fits, Parts
 from retrieval.store import Store
@@ -155,7 +155,7 @@ class MilvusHolder:
         (self._folder / VECTORS_NAME).unlink(missing_ok=True)
         if not self.milvus.embedded:
             shutil.rmtree(self._folder / FOLDER, ignore_errors=True)
-        _warn_of_others(self._folder, connection, self._address)
+        warn_of_others(connection, self._folder, self._address)
         moved = read_moved(connection)
         if (
             moved is None
@@ -326,26 +326,12 @@ class MilvusHolder:
 def holder_for(store: Store, folder: Path, embedder: Embedder, settings: RetrievalConfig) -> Holder[Any]:
     """What holds the vectors, as `retrieval.store` says; raises ConfigError where that is not installed."""
     if settings.store == "faiss":
-        with store.reading() as connection:
-            _warn_of_others(folder, connection, "")
         return FaissHolder(folder, embedder.dimension, settings.vector_index)
     milvus = Milvus(folder, settings.milvus_address)
     if milvus.embedded and not milvus.hold():
         _logger.warning("another process has Milvus Lite open in %s; this one holds the vectors in memory", folder)
         return BesideMilvus(folder, embedder.dimension, settings.vector_index, milvus)
     return MilvusHolder(store, folder, embedder, milvus)
-
-
-def _warn_of_others(folder: Path, connection: sqlite3.Connection, address: str) -> None:
-    """What another setting left in a cluster, nobody removes there."""
-    for collection in milvus_collections.held(connection):
-        if collection.address != address:
-            _logger.warning(
-                "vectors of %s are still in the collection %s of Milvus at %s, which is not in use any more: drop it",
-                folder,
-                collection.name,
-                collection.address,
-            )
 
 
 def _stored(connection: sqlite3.Connection, numbers: Numbers, dimension: int) -> Vectors:
