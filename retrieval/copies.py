@@ -4,12 +4,15 @@ import contextlib
 import os
 import secrets
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
-from retrieval import history, rows
+from retrieval import history, milvus_collections, rows
 from retrieval.check import verify
 from retrieval.commits import Change, apply
+from retrieval.milvus_collections import Collection
 from retrieval.store import DATABASE_NAME, IndexCorrupt, Store
 from retrieval.switch import job_lock, staging, switch, switch_lock
 from tandem.errors import ConfigError, NotFound, TandemError
@@ -79,8 +82,8 @@ def restore(folder: Path, file: Path) -> Restored:
         present, warning = _present(folder)
         try:
             with locked(switch_lock(folder)):
-                erasures, deletions, unread = _deletions_of(present)
-                restored = _follow_deletions(Store(next_folder / DATABASE_NAME), erasures, deletions)
+                replaced = _read_replaced(present)
+                restored = _follow(Store(next_folder / DATABASE_NAME), replaced)
                 switch(next_folder, folder)
         except BaseException:
             if present is not None and next_folder.exists():
@@ -90,10 +93,17 @@ def restore(folder: Path, file: Path) -> Restored:
         finally:
             if present is not None:
                 present.close()
-    return replace(restored, warning=warning or unread)
+    return replace(restored, warning=warning or replaced.unread)
 
 
-Erasures = list[tuple[str, float]]
+class _Replaced(NamedTuple):
+    """What outlives the index that is replaced: all its deletions by name, and those that hold still."""
+
+    erasures: Sequence[tuple[str, float]] = ()
+    deletions: Sequence[tuple[str, float]] = ()
+    collections: Sequence[Collection] = ()
+    unread: str = ""
+    """What kept it from being read."""
 
 
 def _present(folder: Path) -> tuple[Store | None, str]:
@@ -109,34 +119,38 @@ def _unread(error: TandemError) -> str:
     return f"What was deleted since the backup is not known, since the index that was replaced is damaged: {error}"
 
 
-def _deletions_of(present: Store | None) -> tuple[Erasures, Erasures, str]:
-    """All deletions by name, those that hold still, and what kept them from being read; nobody writes from here on."""
+def _read_replaced(present: Store | None) -> _Replaced:
+    """Nobody writes to it from here on."""
     if present is None:
-        return [], [], ""
+        return _Replaced()
     try:
         present.mark_replaced(True)
         with present.copying() as connection:
-            erasures = connection.execute("SELECT id, time FROM erasures").fetchall()
-            return erasures, connection.execute("SELECT id, time FROM deletions").fetchall(), ""
+            return _Replaced(
+                connection.execute("SELECT id, time FROM erasures").fetchall(),
+                connection.execute("SELECT id, time FROM deletions").fetchall(),
+                milvus_collections.held(connection),
+            )
     except IndexCorrupt as error:
-        return [], [], _unread(error)
+        return _Replaced(unread=_unread(error))
 
 
-def _follow_deletions(store: Store, erasures: Erasures, deletions: Erasures) -> Restored:
-    """Delete in `store` what was deleted by name since it was copied."""
+def _follow(store: Store, replaced: _Replaced) -> Restored:
+    """Delete in `store` what was deleted by name since it was copied, and know the collections of `replaced`."""
     try:
         with store.writing() as connection:
+            milvus_collections.take_over(connection, replaced.collections)
             known = set(connection.execute("SELECT id, time FROM erasures").fetchall())
-            asked = sorted({name for name, time in erasures if (name, time) not in known})
+            asked = sorted({name for name, time in replaced.erasures if (name, time) not in known})
             there = rows.document_numbers(connection, asked).keys() | history.held(connection, asked)
             deleted = [name for name in asked if name in there]
             if deleted:
                 apply(connection, Change(remove=deleted, by_name=True, keep=10_000))
-            connection.executemany("INSERT OR IGNORE INTO erasures (id, time) VALUES (?, ?)", erasures)
+            connection.executemany("INSERT OR IGNORE INTO erasures (id, time) VALUES (?, ?)", replaced.erasures)
             snapshot = rows.current_state(connection).snapshot
             connection.executemany(
                 "INSERT OR REPLACE INTO deletions (id, snapshot, time) VALUES (?, ?, ?)",
-                [(name, snapshot, time) for name, time in deletions if name in asked],
+                [(name, snapshot, time) for name, time in replaced.deletions if name in asked],
             )
         store.vacuum()
         store.empty_log()

@@ -8,28 +8,27 @@ import contextlib
 import logging
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 from retrieval import rows, saved
 from retrieval.embedder import Embedder, Vectors
+from retrieval.holders import Held, Holder
 from retrieval.lexical import Entry, LexicalIndex
 from retrieval.locks import ReadWriteLock
 from retrieval.past import Past, build, lexical_of, words_of
 from retrieval.rows import State, StoredPassage
+from retrieval.saved import Parts
 from retrieval.store import IndexCorrupt, Store
-from retrieval.vectors import Numbers, Stamp, VectorIndex, kind_for
+from retrieval.vectors import Numbers, Stamp, VectorIndex
 from tandem.errors import TandemError
 from tandem.files import locked, remove_leftovers
 
 FILE_NAME: Final = saved.VECTORS_NAME
-# The files are written anew when this share of the passages changed since, so that their cost stays
-# a fixed part of the commits'; and at closing.
-SAVE_SHARE: Final = 0.1
 # Passages up to which a change is made in place, which searches wait for; larger ones are made beside.
 IN_PLACE: Final = 500
 # How long a search waits for a change that another thread is making, before it uses the snapshot it has.
@@ -42,13 +41,11 @@ _logger = logging.getLogger(__name__)
 class Derived:
     """Vector and lexical index of one snapshot; brought forward by `catch_up`."""
 
-    def __init__(
-        self, folder: Path, embedder: Embedder, vector_index: str = "auto", lexical_language: str = "en"
-    ) -> None:
+    def __init__(self, folder: Path, embedder: Embedder, holder: Holder[Any], lexical_language: str = "en") -> None:
         self._folder = folder
         self._lock_path = folder / ".lock"
         self._embedder = embedder
-        self._wanted = vector_index
+        self._holder = holder
         # Held by whoever changes the indexes; the other one only while searches must not look.
         self._changing = threading.Lock()
         self._lock = ReadWriteLock()
@@ -58,7 +55,7 @@ class Derived:
         self._saved_snapshot = -1
         self._past: dict[tuple[int, int], Past] = {}
         self._past_lock = threading.Lock()
-        self.vectors = VectorIndex(embedder.dimension)
+        self.vectors: Held = VectorIndex(embedder.dimension)
         self.lexical = LexicalIndex(lexical_language)
 
     @property
@@ -136,15 +133,14 @@ class Derived:
     def save(self, store: Store, *, always: bool = False) -> None:
         """Write the files if enough has changed; a failure is logged, since nothing is lost by it."""
         changed = self._changed_since_saved
-        if not changed or not (always or changed >= SAVE_SHARE * len(self.vectors)):
+        if not changed or not (always or self._holder.is_due(changed, self.vectors)):
             return
         with self._changing:
             state = self._state
-            vectors = self.vectors.compacted(kind_for(self._wanted, len(self.vectors)))
-            with self._lock.writing():
-                self.vectors = vectors
-            stamp = Stamp(state.snapshot, state.token, self._embedder.digest, len(vectors), vectors.kind)
-            parts = saved.parts(vectors, self.lexical, stamp)
+            vectors = self._holder.kept(self.vectors, state)
+            self._switch(vectors, self.lexical, state)
+            stamp = Stamp(state.snapshot, state.token, self._embedder.digest, len(vectors))
+            parts: Parts = {**self._holder.to_parts(vectors, stamp), saved.LEXICAL_NAME: [self.lexical.to_bytes(stamp)]}
             self._changed_since_saved = 0
             self._saved_snapshot = state.snapshot
         try:
@@ -167,10 +163,32 @@ class Derived:
         with self._past_lock:
             self._past.clear()
         self.save(store, always=True)
+        with self._changing, store.reading() as connection:
+            if rows.current_state(connection).snapshot > self.snapshot:
+                self._forward(connection)
+            for vectors in self._holder.purge(connection, self.vectors, self._state):
+                self._switch(vectors, self.lexical, self._state)
         with locked(self._lock_path):
             remove_leftovers(self._folder)
             if self._saved_snapshot < snapshot:
                 saved.remove_before(self._folder, snapshot)
+
+    def renew(self, store: Store) -> None:
+        """Look anew where the vectors are, since a search found that they are not where they were."""
+        with self._past_lock:
+            self._past.clear()
+        with self._changing, store.reading() as connection:
+            if rows.current_state(connection).snapshot > self.snapshot:
+                self._forward(connection)
+            vectors = self._holder.renewed(connection, self.vectors)
+            if vectors is None:
+                self._rebuild(connection)
+            else:
+                self._switch(vectors, self.lexical, self._state)
+
+    def close(self) -> None:
+        """Let go of what holds the vectors."""
+        self._holder.close()
 
     def rebuild(self, store: Store) -> None:
         """Make both indexes anew from the database, and save them."""
@@ -194,24 +212,16 @@ class Derived:
             same = stamp.embedder_digest == self._embedder.digest
             return same and rows.has_state(connection, stamp.snapshot, stamp.token)
 
-        loaded = saved.load_vectors(self._folder, fits)
-        if loaded is None or loaded[0].dimension != self._embedder.dimension:
+        loaded = self._holder.load(connection, fits)
+        if loaded is None:
             return False
-        vectors, stamp = loaded
-        if stamp.kind not in {"flat", kind_for(self._wanted, stamp.count)}:
-            # Another kind was set since; this one does not have the exact vectors to make it from.
-            return False
+        self.vectors, since = loaded
         lexical = saved.load_lexical(self._folder, fits)
-        self.vectors = vectors
-        if (
-            lexical is not None
-            and lexical[1].snapshot == stamp.snapshot
-            and lexical[0].language == self.lexical.language
-        ):
+        if lexical is not None and lexical[0].language == self.lexical.language:
             self.lexical = lexical[0]
-            self._apply(connection, stamp.snapshot)
+            self._apply(connection, since, words_since=lexical[1].snapshot)
         else:
-            self._apply(connection, stamp.snapshot, words_anew=True)
+            self._apply(connection, since, words_since=-1)
             self._changed_since_saved += len(self.vectors)
         return self._agrees()
 
@@ -222,43 +232,46 @@ class Derived:
             _logger.warning("derived indexes of %s do not match the database and are rebuilt", self._folder)
             self._rebuild(connection)
 
-    def _apply(self, connection: sqlite3.Connection, since: int, *, words_anew: bool = False) -> None:
+    def _apply(self, connection: sqlite3.Connection, since: int, words_since: int | None = None) -> None:
+        """Take over what came after `since`; after `words_since` for the words, −1 to make them anew."""
         state = rows.current_state(connection)
         removed = rows.removals_after(connection, since)
         added = list(rows.passages_after(connection, since))
         matrix = _stack(added, self._embedder.dimension)
-        vectors = self.vectors.changed(removed, [row.number for row in added], matrix)
-        if words_anew:
+        vectors = self._holder.changed(self.vectors, state, removed, [row.number for row in added], matrix)
+        changes = len(removed) + len(added)
+        self._changed_since_saved += changes
+        if words_since == -1:
             everything = rows.passages_after(connection, -1)
             self._switch(vectors, lexical_of(everything, self.lexical.language), state)
-        elif len(removed) + len(added) <= IN_PLACE:
+            return
+        words: Iterable[StoredPassage] = added
+        if words_since not in {None, since}:
+            # What holds the vectors may be at another state than the files.
+            removed, words = rows.removals_after(connection, words_since), rows.passages_after(connection, words_since)
+        if words is added and changes <= IN_PLACE:
             with self._lock.writing():
-                self.lexical.update(removed, map(words_of, added))
+                self.lexical.update(removed, map(words_of, words))
                 self.vectors, self._state = vectors, state
         else:
             lexical = self.lexical.copied()
-            lexical.update(removed, map(words_of, added))
+            lexical.update(removed, map(words_of, words))
             self._switch(vectors, lexical, state)
-        self._changed_since_saved += len(removed) + len(added)
 
     def _rebuild(self, connection: sqlite3.Connection) -> None:
         state = rows.current_state(connection)
-        built = build(
-            connection,
-            state.snapshot,
-            self._embedder.dimension,
-            self.lexical.language,
-            kind_for(self._wanted, state.passages),
+        vectors, lexical = build(
+            connection, self._embedder.dimension, self.lexical.language, partial(self._holder.built, state)
         )
-        self._switch(built.vectors, built.lexical, state)
-        self._changed_since_saved += len(built.vectors)
+        self._switch(vectors, lexical, state)
+        self._changed_since_saved += len(vectors)
         if not self._agrees():
             raise IndexCorrupt(
                 f"The index {self._folder} records {state.passages} passages but holds {len(self.vectors)};"
                 " restore a backup, or delete the folder and index the documents again."
             )
 
-    def _switch(self, vectors: VectorIndex, lexical: LexicalIndex, state: State) -> None:
+    def _switch(self, vectors: Held, lexical: LexicalIndex, state: State) -> None:
         with self._lock.writing():
             self.vectors, self.lexical, self._state = vectors, lexical, state
 

@@ -17,6 +17,7 @@ from retrieval.documents import Document, document_digest
 from retrieval.embedder import Embedder, Vectors
 from retrieval.folders import scan
 from retrieval.languages import LanguageRules
+from retrieval.milvus_vectors import holder_for
 from retrieval.passages import Splitter
 from retrieval.prepare import Progress, checked_documents, prepare
 from retrieval.purge import Purger
@@ -59,8 +60,9 @@ class Index:
         self._splitter = Splitter(embedder, settings)
         self._rules = LanguageRules(embedder, settings)
         self._store = Store(folder / DATABASE_NAME)
-        self._derived = Derived(folder, embedder, settings.vector_index, settings.lexical_language)
-        self._purger = Purger(self._store, self._derived, folder)
+        holder = holder_for(self._store, folder, embedder, settings)
+        self._derived = Derived(folder, embedder, holder, settings.lexical_language)
+        self._purger = Purger(self._store, self._derived, folder, watches=holder.watches)
         self._searcher = Searcher(self._store, self._derived, embedder, settings)
         self._closing = threading.Lock()
         self._closed = False
@@ -87,6 +89,7 @@ class Index:
             index._derived.save(index._store)
             index._purger.wake()
         except BaseException:
+            index._derived.close()
             index._store.close()
             raise
         return index
@@ -111,6 +114,7 @@ class Index:
                         self._derived.save(self._store, always=True)
                 finally:
                     self._purger.close()
+                    self._derived.close()
                     self._store.close()
 
     @property

@@ -2,17 +2,19 @@
 
 import contextlib
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from retrieval import rows
+from retrieval.embedder import Vectors
+from retrieval.holders import Held
 from retrieval.lexical import LexicalIndex
 from retrieval.rows import StoredPassage
 from retrieval.store import IndexCorrupt
-from retrieval.vectors import Kind, VectorIndex
+from retrieval.vectors import Numbers
 
 _AT_ONCE: Final = 4096
 
@@ -22,7 +24,7 @@ class Past:
     """Indexes that no longer change."""
 
     snapshot: int
-    vectors: VectorIndex
+    vectors: Held
     lexical: LexicalIndex
 
     @contextlib.contextmanager
@@ -32,13 +34,13 @@ class Past:
 
 
 def build(
-    connection: sqlite3.Connection, snapshot: int, dimension: int, language: str = "en", kind: Kind = "flat"
-) -> Past:
-    """Both indexes of everything that `connection` sees, which is `snapshot`; every row is verified."""
+    connection: sqlite3.Connection, dimension: int, language: str, built: Callable[[Numbers, Vectors], Held]
+) -> tuple[Held, LexicalIndex]:
+    """Both indexes of everything that `connection` sees; every row is verified. `built` makes that of the vectors."""
     numbers: list[int] = []
     # Filled in pieces, so that the vectors are in memory once and not a second time as rows.
-    pieces: list[np.ndarray[tuple[int, ...], np.dtype[np.float32]]] = []
-    pending: list[np.ndarray[tuple[int, ...], np.dtype[np.float32]]] = []
+    pieces: list[Vectors] = []
+    pending: list[Vectors] = []
 
     def words() -> Iterator[tuple[int, str, str]]:
         for row in rows.passages_after(connection, -1):
@@ -58,8 +60,7 @@ def build(
     if pending:
         pieces.append(np.stack(pending))
     vectors = np.concatenate(pieces) if pieces else np.zeros((0, dimension), np.float32)
-    index = VectorIndex.built(kind, np.asarray(numbers, np.int64), vectors)
-    return Past(snapshot, index, lexical)
+    return built(np.asarray(numbers, np.int64), vectors), lexical
 
 
 def lexical_of(stored: Iterable[StoredPassage], language: str) -> LexicalIndex:

@@ -22,6 +22,8 @@ from tandem.files import locked
 # the whole database anew.
 DELAYS: Final = {"deleted": 0.5, "collected": 300.0}
 _RETRY_SECONDS: Final = 1.0
+# How often a process that others leave the purging to looks for their deletions.
+_WATCH_SECONDS: Final = 10.0
 
 _logger = logging.getLogger(__name__)
 
@@ -29,9 +31,10 @@ _logger = logging.getLogger(__name__)
 class Purger:
     """Purges one index; `wake` it after commits, `close` it before the store."""
 
-    def __init__(self, store: Store, derived: Derived, folder: Path) -> None:
+    def __init__(self, store: Store, derived: Derived, folder: Path, *, watches: bool = False) -> None:
         self._store = store
         self._derived = derived
+        self._watches = watches
         # A name of its own: writing derived files, which takes the other lock, is part of a purge.
         self._lock_path = folder / ".purge.lock"
         self._changed = threading.Condition()
@@ -70,8 +73,11 @@ class Purger:
             if self._vacuumed < pending.number:
                 self._store.vacuum()
                 self._vacuumed = pending.number
-            self._derived.forget(self._store, pending.snapshot)
-            if not self._store.empty_log():
+            try:
+                self._derived.forget(self._store, pending.snapshot)
+            finally:
+                emptied = self._store.empty_log()
+            if not emptied:
                 return False
             with self._store.writing() as connection:
                 connection.execute(
@@ -101,6 +107,8 @@ class Purger:
             if wait is not None and wait <= 0:
                 wait = 0.0 if self._try() else _RETRY_SECONDS
             with self._changed:
+                if self._watches and wait is None:
+                    wait = _WATCH_SECONDS
                 if self._closed or (wait is None and not self._woken):
                     self._thread = None
                     return

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from retrieval import history, rows
+from retrieval import history, milvus_collections, rows
 from retrieval.commits import Change, apply
 from retrieval.embedder import Embedder
 from retrieval.passages import Splitter
@@ -134,6 +134,7 @@ class _Builder:
         with self._old.copying() as connection:
             deletions = connection.execute("SELECT id, time FROM deletions").fetchall()
             erasures = connection.execute("SELECT id, time FROM erasures").fetchall()
+            collections = milvus_collections.held(connection)
         with self._new.writing() as connection:
             state = rows.current_state(connection)
             connection.executemany(
@@ -141,6 +142,7 @@ class _Builder:
                 [(name, state.snapshot, time) for name, time in deletions],
             )
             connection.executemany("INSERT OR IGNORE INTO erasures (id, time) VALUES (?, ?)", erasures)
+            milvus_collections.take_over(connection, collections)
             history.collect(connection, state.snapshot)
         self._new.empty_log()
         return state

@@ -14,15 +14,12 @@ VECTORS_NAME: Final = "vectors.faiss"
 LEXICAL_NAME: Final = "lexical.bin"
 
 Fits = Callable[[Stamp], bool]
+Parts = dict[str, list[bytes | memoryview]]
+"""File name → what is to be written there."""
 _logger = logging.getLogger(__name__)
 
 
-def parts(vectors: VectorIndex, lexical: LexicalIndex, stamp: Stamp) -> dict[str, list[bytes | memoryview]]:
-    """File name → what is to be written there."""
-    return {VECTORS_NAME: vectors.to_parts(stamp), LEXICAL_NAME: [lexical.to_bytes(stamp)]}
-
-
-def write(folder: Path, pieces: dict[str, list[bytes | memoryview]]) -> None:
+def write(folder: Path, pieces: Parts) -> None:
     """Write each file durably; between two of them they may be of different snapshots, which `load` notices."""
     for name, content in pieces.items():
         write_atomic(folder / name, *content)

@@ -14,6 +14,7 @@ from retrieval.embedder import Embedder, Vectors
 from retrieval.fusion import fuse
 from retrieval.hits import read_hits, with_neighbours
 from retrieval.languages import DocumentLanguages, LanguageRules, Weights
+from retrieval.milvus import Gone
 from retrieval.past import Past
 from retrieval.requests import Options, Request
 from retrieval.reranker import Reranker, load_reranker
@@ -98,15 +99,15 @@ class Searcher:
             return None
 
     def _as_of(self, request: Request, vector: Vectors, clock: "Clock", snapshot: int) -> SearchResult:
-        with self._store.reading(snapshot) as connection:
-            if not rows.current_state(connection).passages:
-                raise Conflict(f"Snapshot {snapshot} of the index holds no documents.", code="empty_index")
-            with clock.step("read"):
-                past = self._derived.past(connection, snapshot)
-            found = self._answer(connection, past, request, vector, clock)
-            if found is None:
-                raise AssertionError("indexes of a past snapshot never change")
-        return found
+        while True:
+            with self._store.reading(snapshot) as connection:
+                if not rows.current_state(connection).passages:
+                    raise Conflict(f"Snapshot {snapshot} of the index holds no documents.", code="empty_index")
+                with clock.step("read"):
+                    past = self._derived.past(connection, snapshot)
+                found = self._answer(connection, past, request, vector, clock)
+            if found:
+                return found
 
     def _answer(
         self, connection: sqlite3.Connection, source: Derived | Past, request: Request, vector: Vectors, clock: "Clock"
@@ -159,19 +160,23 @@ class Searcher:
         how: tuple[str, Weights, int],
         clock: "Clock",
     ) -> Ranked | None:
-        """Passages by fused score, as many as the depth from each search."""
+        """Passages by fused score, as many as the depth from each search; None where the search has to begin again."""
         language, weights, depth = how
         with clock.step("filter"):
             visible = self._visible.get(connection, state, request.filter, request.principals)
-        with source.reading():
-            if source.snapshot != state.snapshot:
-                return None
-            with clock.step("dense"):
-                exact = partial(rows.vectors_of, connection)
-                dense = source.vectors.search(vector, depth, visible.numbers, exact) if weights.dense else []
-            with clock.step("lexical"):
-                view = visible.view(source.lexical)
-                lexical = view.search(request.query, depth, language=language) if weights.lexical else []
+        try:
+            with source.reading():
+                if source.snapshot != state.snapshot:
+                    return None
+                with clock.step("dense"):
+                    exact = partial(rows.vectors_of, connection)
+                    dense = source.vectors.search(vector, depth, visible.numbers, exact) if weights.dense else []
+                with clock.step("lexical"):
+                    view = visible.view(source.lexical)
+                    lexical = view.search(request.query, depth, language=language) if weights.lexical else []
+        except Gone:
+            self._derived.renew(self._store)
+            return None
         with clock.step("fuse"):
             weighted = [
                 (weights.dense, [number for number, _ in dense]),

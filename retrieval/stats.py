@@ -1,6 +1,7 @@
 """How large an index is, and what it was made with."""
 
 import contextlib
+import os
 from pathlib import Path
 
 from retrieval import history, rows
@@ -61,8 +62,9 @@ def check_embedder(store: Store, embedder: Embedder) -> None:
 
 def _size(folder: Path) -> int:
     total = 0
-    for path in folder.iterdir():
-        # A temporary file may be gone again by now.
-        with contextlib.suppress(FileNotFoundError):
-            total += path.stat().st_size if path.is_file() else 0
+    # A file or folder may be gone again by the time it is asked about: then `os.walk` goes on without it.
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                total += Path(place, name).stat().st_size
     return total

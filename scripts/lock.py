@@ -22,7 +22,8 @@ def main() -> int:
     options, environment = pip_settings.for_uv(sys.executable, print)
     for extra, more in EXTRA_OPTIONS.items():
         command = [str(ROOT / ".venv" / "bin" / "uv"), "pip", "compile", "--quiet", "--upgrade", "--universal"]
-        command += ["--python-version", "3.11", "--extra", extra, "--extra", "dev", "--no-header", "--no-annotate"]
+        command += ["--python-version", "3.11", "--extra", extra, "--extra", "milvus", "--extra", "dev"]
+        command += ["--no-header", "--no-annotate"]
         command += ["--no-emit-package", "torch", *more, *options]
         command += ["-o", f"requirements/lock-{extra}.txt", "pyproject.toml"]
         status = subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}).returncode

@@ -79,7 +79,7 @@ def make_environment(python: str, engine: str | None, runtime: bool) -> None:
     require_disk(12 if extra == "gpu" or "--overrides" in choice else 4)
     say("installing about 200 packages (a minute or two; longer where nothing is cached)")
     target = ["--constraints", f"requirements/lock-{extra}.txt", "--compile-bytecode", "-e"]
-    target += [f".[{extra}]" if runtime else f".[{extra},dev]"]
+    target += [f".[{extra},milvus]" if runtime else f".[{extra},milvus,dev]"]
     uv([*choice, *options, *target], environment, "the packages could not be installed")
     STAMP.write_text(json.dumps(stamp_of(python) | {"extra": extra, "runtime": runtime}, indent=1))
     STARTED.unlink()

@@ -16,7 +16,14 @@ LOOPBACK: Final = "127.0.0.1"
 SHUTDOWN_SECONDS: Final = 5
 BFLOAT16_FLAGS: Final = frozenset({"avx512_bf16", "amx_bf16"})
 STRUCTURED_OUTPUTS: Final = '{"backend": "xgrammar", "disable_any_whitespace": true}'
-SECRETS: Final = ("TANDEM_API_KEY", "TANDEM_ADMIN_KEY", "TANDEM_API_KEY_FILE", "TANDEM_ADMIN_KEY_FILE")
+SECRETS: Final = (
+    "TANDEM_API_KEY",
+    "TANDEM_ADMIN_KEY",
+    "TANDEM_API_KEY_FILE",
+    "TANDEM_ADMIN_KEY_FILE",
+    "TANDEM_MILVUS_TOKEN",
+    "TANDEM_MILVUS_TOKEN_FILE",
+)
 
 
 @dataclass(frozen=True)

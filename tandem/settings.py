@@ -209,8 +209,10 @@ class LanguageWeights(Section):
 class RetrievalConfig(Section):
     """How documents are cut, and how passages are found."""
 
-    store: Literal["faiss"] = "faiss"
-    """Where the vectors are searched."""
+    store: Literal["faiss", "milvus"] = "faiss"
+    """Where the vectors are searched: in this process's memory, or in Milvus (docs/scaling-retrieval.md)."""
+    milvus_address: Annotated[str, AfterValidator(http_address)] | None = None
+    """Address of a Milvus cluster; null embeds Milvus Lite in the index's folder. TANDEM_MILVUS_TOKEN has its token."""
     vector_index: Literal["auto", "flat", "ivf", "sq8"] = "auto"
     """How vectors are searched: `flat` is exact; `sq8` takes a quarter of the memory, `ivf` looks into a part of them
     only, and both rank what they find by the exact vectors. `auto`: `flat` up to 200,000 passages, then `sq8`."""
@@ -257,6 +259,10 @@ class RetrievalConfig(Section):
             )
         if self.dense_weight == 0 and self.lexical_weight == 0:
             raise ValueError("dense_weight and lexical_weight cannot both be 0")
+        if self.milvus_address is not None and self.store != "milvus":
+            raise ValueError(f"milvus_address is set, and store is {self.store}; it has to be milvus")
+        if self.store == "milvus" and self.vector_index not in {"auto", "flat"}:
+            raise ValueError(f"vector_index is {self.vector_index}; with store: milvus it has to be auto or flat")
         return self
 
 

@@ -41,7 +41,8 @@ domains:
 #   extra_args: []              # passed on to vLLM
 
 # retrieval:
-#   store: faiss
+#   store: faiss                # or milvus: see docs/scaling-retrieval.md
+#   milvus_address: null        # of a cluster, such as http://127.0.0.1:19530; null embeds Milvus Lite
 #   vector_index: auto          # flat is exact; sq8 and ivf for more than 200,000 passages
 #   allow_urls: []              # how addresses begin that `.urls` lists among the documents may name
 #   keep_snapshots: 10          # older states that can still be searched

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import docx
 import numpy as np
+import pytest
 from pypdf import PdfReader, PdfWriter
 from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
 
@@ -17,6 +18,9 @@ from retrieval.hash_embedder import HashEmbedder
 from retrieval.index import Index
 from tandem.settings import RetrievalConfig
 
+STORE = "faiss"
+"""The fixture `store` runs a test on each."""
+MILVUS_SLOW = pytest.mark.parametrize("store", ["faiss", pytest.param("milvus", marks=pytest.mark.slow)], indirect=True)
 SMALL = RetrievalConfig(passage_tokens=12, overlap_tokens=2)
 
 
@@ -36,8 +40,8 @@ class CountingEmbedder(HashEmbedder):
 
 
 def open_index(folder: Path, embedder: Embedder | None = None, settings: RetrievalConfig = SMALL) -> Index:
-    """An index with the hash embedder."""
-    return Index.open(folder, embedder or HashEmbedder(), settings)
+    """An index with the hash embedder, in the store that the test runs on."""
+    return Index.open(folder, embedder or HashEmbedder(), settings.model_copy(update={"store": STORE}))
 
 
 def documents(count: int, words: Callable[[int], str] = lambda number: f"the word{number} of number {number}") -> list:

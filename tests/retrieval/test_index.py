@@ -13,6 +13,8 @@ from tandem.errors import ConfigError, Conflict, NotFound, TooLarge, UserError
 from tandem.settings import RetrievalConfig
 from tests.retrieval.helpers import SMALL, CountingEmbedder, documents, exact_order, open_index
 
+pytestmark = pytest.mark.usefixtures("store")
+
 
 @pytest.fixture
 def index(tmp_path: Path):

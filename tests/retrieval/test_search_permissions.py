@@ -19,6 +19,8 @@ from retrieval.store import Store, _statements, insert_snapshot
 from tandem.errors import NotFound
 from tests.retrieval.helpers import SMALL, documents, open_index
 
+pytestmark = pytest.mark.usefixtures("store")
+
 OWNERS = [f"owner{number}" for number in range(20)]
 WORDS = ["kettle", "invoice", "contract", "salary", "berlin", "meeting", "budget", "warranty", "secret", "plan"]
 

@@ -15,6 +15,8 @@ from tandem.errors import ConfigError, Unavailable
 from tandem.files import locked
 from tests.retrieval.helpers import documents, open_index
 
+pytestmark = pytest.mark.usefixtures("store")
+
 
 def texts(folder: Path) -> dict[str, str]:
     with open_index(folder) as index:

@@ -15,7 +15,9 @@ from retrieval.documents import Document
 from retrieval.hash_embedder import HashEmbedder
 from retrieval.reembed import reembed
 from tandem.errors import ConfigError, NotFound, Unavailable
-from tests.retrieval.helpers import SMALL, documents, open_index
+from tests.retrieval.helpers import MILVUS_SLOW, SMALL, documents, open_index
+
+pytestmark = pytest.mark.usefixtures("store")
 
 NARROW = HashEmbedder(dimension=32)
 
@@ -126,6 +128,7 @@ def kill_often(folder: Path, times: int) -> None:
         assert not (folder.parent / f".{folder.name}.next").exists()
 
 
+@MILVUS_SLOW
 def test_a_kill_at_any_moment_leaves_the_old_index_or_the_new_one(tmp_path: Path) -> None:
     kill_often(tmp_path / "index", 5)
 
