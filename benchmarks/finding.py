@@ -8,6 +8,9 @@ its defaults but for `lexical_language`, and its passages count as the documents
 Sets are those of the folder that TANDEM_TEST_DATA names, each left out where it is missing: SQuAD 1.1 (development),
 SciFact, XQuAD in Spanish, and HotpotQA, whose questions need two documents. Differences are paired by question, with
 intervals of 95 %. `--questions` bounds the questions of a set, drawn by a seed.
+
+Where questions need several documents, the index's first ten passages are looked into as well: how many questions find
+a passage of each document there, and how many find all of their text, alone and with neighbouring passages.
 """
 
 import gzip
@@ -19,12 +22,15 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import mean
 from typing import Any, Final
 
 from benchmarks.paired import SEED, arguments, machine
 from retrieval.documents import Document
 from retrieval.embedder import default_folder, load_embedder
 from retrieval.index import Index
+from retrieval.requests import Options
+from retrieval.results import Hit
 from tandem.settings import RetrievalConfig
 from tandem.statistics import Estimate, estimate
 
@@ -34,6 +40,9 @@ RRF_K: Final = 60
 PASSAGES: Final = 60
 """Hits that are taken of the index, so that ten documents are among them."""
 BEST: Final = 10
+
+WINDOWS: Final = (0, 1)
+"""Neighbouring passages that are read on each side."""
 
 Ranking = list[str]
 """Ids of documents, best first, each once."""
@@ -143,6 +152,33 @@ def ours(asked: Questions) -> dict[str, list[Ranking]]:
     return found
 
 
+def within_ten_passages(asked: Questions) -> dict[str, float]:
+    """The shares of the questions that find each of their documents, and all text of each, in ten passages."""
+    with tempfile.TemporaryDirectory() as folder:
+        settings = RetrievalConfig.model_validate({"lexical_language": asked.language})
+        with Index.open(Path(folder) / "index", load_embedder(), settings) as index:
+            index.add([Document(name, title, text) for name, (title, text) in asked.documents.items()])
+            found = {}
+            for window in WINDOWS:
+                options = Options(neighbours=window)
+                hits = [index.search(question, BEST, options=options).hits for question, _ in asked.questions]
+                pairs = [(own, wanted) for own, (_, wanted) in zip(hits, asked.questions, strict=True)]
+                found["a passage of each"] = mean(wanted <= {hit.document for hit in own} for own, wanted in pairs)
+                found[f"all text of each, window {window}"] = mean(
+                    all(has_all(own, name, asked.documents[name][1]) for name in wanted) for own, wanted in pairs
+                )
+    return found
+
+
+def has_all(hits: Sequence[Hit], name: str, text: str) -> bool:
+    """Whether every word of a document's text is in a hit or beside it."""
+    read: set[int] = set()
+    for hit in hits:
+        if hit.document == name:
+            read.update(range(hit.start - len(hit.before), hit.end + len(hit.after)))
+    return all(place in read for place, character in enumerate(text) if not character.isspace())
+
+
 def recall(found: Ranking, wanted: frozenset[str], depth: int) -> float:
     """1.0 where all wanted documents are among the first `depth`, else 0.0."""
     return float(wanted <= set(found[:depth]))
@@ -180,6 +216,7 @@ def compare(asked: Questions) -> dict[str, Any]:
         "documents": len(asked.documents),
         "questions": len(asked.questions),
         "results": lines,
+        "within_ten_passages": within_ten_passages(asked) if any(len(ids) > 1 for _, ids in asked.questions) else {},
     }
 
 
@@ -190,6 +227,7 @@ def show(compared: Mapping[str, Any]) -> str:
         difference = Estimate(**one["difference"])
         spread = f"{difference.mean:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]"
         lines.append(f"  {one['search']:>8} {one['measure']:>8}: {one['ours']:.3f}, plain {one['plain']:.3f}, {spread}")
+    lines += [f"  ten passages: {what}: {share:.3f}" for what, share in compared["within_ten_passages"].items()]
     return "\n".join(lines)
 
 

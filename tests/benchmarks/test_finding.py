@@ -4,7 +4,7 @@ import json
 import math
 from pathlib import Path
 
-from benchmarks.finding import compare, ndcg, paragraphs, recall, reciprocal_rank
+from benchmarks.finding import Questions, compare, ndcg, paragraphs, recall, reciprocal_rank, within_ten_passages
 
 THINGS = ("kettle", "lamp", "ferry", "violin", "ladder", "compass", "anchor", "basket")
 
@@ -37,3 +37,16 @@ def test_measures_by_hand() -> None:
     assert ndcg(found, wanted) == 1.0
     assert math.isclose(ndcg(["x", "a"], frozenset({"a"})), 1 / math.log2(3))
     assert reciprocal_rank([[1, 2], [2, 3]]) == [2, 1, 3]
+
+
+def test_a_window_brings_the_text_beside_the_passage_that_is_found() -> None:
+    filler = " ".join(f"Then room {number} was painted anew and its door was oiled." for number in range(9))
+    long = {thing: (thing.title(), f"Where the {thing} stands: in the hall. {filler}") for thing in THINGS[:2]}
+    # With the beginnings of the two they are the ten that are found.
+    others = [*THINGS[2:], "globe", "pulley"]
+    short = {thing: (thing.title(), f"Kettle and lamp stand beside the {thing}.") for thing in others}
+    documents = long | short
+    asked = Questions("things", "en", documents, [("Where do kettle and lamp stand?", frozenset({"kettle", "lamp"}))])
+    found = within_ten_passages(asked)
+    assert found["a passage of each"] == 1.0
+    assert (found["all text of each, window 0"], found["all text of each, window 1"]) == (0.0, 1.0)
