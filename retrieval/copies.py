@@ -14,7 +14,7 @@ from retrieval.check import verify
 from retrieval.commits import Change, apply
 from retrieval.milvus_collections import Collection
 from retrieval.store import DATABASE_NAME, IndexCorrupt, Store
-from retrieval.switch import job_lock, staging, switch, switch_lock
+from retrieval.switch import job_lock, staging, switch
 from tandem.errors import ConfigError, NotFound, TandemError
 from tandem.files import locked, sync_path
 
@@ -81,10 +81,9 @@ def restore(folder: Path, file: Path) -> Restored:
             )
         present, warning = _present(folder)
         try:
-            with locked(switch_lock(folder)):
-                replaced = _read_replaced(present)
-                restored = _follow(Store(next_folder / DATABASE_NAME), replaced)
-                switch(next_folder, folder)
+            replaced = _read_replaced(present)
+            restored = _follow(Store(next_folder / DATABASE_NAME), replaced)
+            switch(next_folder, folder)
         except BaseException:
             if present is not None and next_folder.exists():
                 with contextlib.suppress(TandemError):

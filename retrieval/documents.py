@@ -6,7 +6,6 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Final
 
 from tandem.errors import UserError
@@ -140,13 +139,3 @@ def document_digest(document: Document) -> str:
     # Damage may turn a stored text into bytes.
     content = json.dumps(parts, sort_keys=True, default=repr)
     return hashlib.blake2b(content.encode(), digest_size=20).hexdigest()
-
-
-def parse_file(path: Path, document_id: str | None = None) -> Document:
-    """Read one file as a document; its id is the file's name unless given.
-
-    Raises UnreadableDocument: missing, too large, empty, binary, encrypted, of no known kind.
-    """
-    from retrieval.parsers import parse, read_bytes
-
-    return parse(read_bytes(path), document_id or path.name)

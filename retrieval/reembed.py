@@ -13,7 +13,7 @@ from retrieval.passages import Splitter
 from retrieval.prepare import Prepared, Progress, Source, prepare
 from retrieval.rows import Known
 from retrieval.store import DATABASE_NAME, Store, insert_snapshot
-from retrieval.switch import job_lock, staging, switch, switch_lock
+from retrieval.switch import job_lock, staging, switch
 from tandem.errors import NotFound
 from tandem.files import locked
 from tandem.settings import RetrievalConfig
@@ -59,16 +59,15 @@ def reembed(
             next_folder = staging(folder)
             new = Store(next_folder / DATABASE_NAME)
             try:
-                state = _Builder(old, new, embedder, settings, progress).build(folder)
+                state = _Builder(old, new, embedder, settings, progress).build()
             finally:
                 new.close()
-            with locked(switch_lock(folder)):
-                try:
-                    switch(next_folder, folder)
-                except BaseException:
-                    if next_folder.exists():
-                        old.mark_replaced(False)
-                    raise
+            try:
+                switch(next_folder, folder)
+            except BaseException:
+                if next_folder.exists():
+                    old.mark_replaced(False)
+                raise
         finally:
             old.close()
     return Reembedded(state.snapshot, state.documents, state.passages, embedder.name, previous, True)
@@ -81,7 +80,7 @@ class _Builder:
         self._old, self._new, self._embedder, self._progress = old, new, embedder, progress
         self._splitter = Splitter(embedder, settings)
 
-    def build(self, folder: Path) -> rows.State:
+    def build(self) -> rows.State:
         """Fill the new store; when this returns, the old one is marked as replaced."""
         with self._old.reading() as connection, self._new.writing() as fresh:
             values = [("embedder", self._embedder.name), ("embedder_digest", self._embedder.digest)]
@@ -93,8 +92,7 @@ class _Builder:
         for _ in range(ROUNDS):
             if self._round() <= FEW:
                 break
-        with locked(switch_lock(folder)):
-            self._old.mark_replaced(True)
+        self._old.mark_replaced(True)
         try:
             self._round()
             return self._finish()

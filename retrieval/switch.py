@@ -29,11 +29,6 @@ def job_lock(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.job.lock")
 
 
-def switch_lock(folder: Path) -> Path:
-    """Held for the moment of the switch."""
-    return folder.with_name(f".{folder.name}.switch.lock")
-
-
 def switch(next_folder: Path, folder: Path) -> None:
     """Let `next_folder` take the place of `folder`, and remove what was there.
 

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from retrieval.documents import parse_file
+from retrieval.parsers import parse, read_bytes
 
 HELPDESK: Final = Path(__file__).parents[2] / "examples" / "helpdesk"
 VERSIONS: Final = ("documents", "documents-v2")
@@ -27,7 +27,7 @@ def written(version: str, name: str) -> str:
 @cache
 def parsed(version: str, name: str) -> str:
     """The text as the index reads it, on one line."""
-    return " ".join(parse_file(HELPDESK / version / name).text.split())
+    return " ".join(parse(read_bytes(HELPDESK / version / name), name).text.split())
 
 
 def says(version: str, name: str, value: str) -> bool:

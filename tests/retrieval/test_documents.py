@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retrieval import parsers
-from retrieval.documents import Document, UnreadableDocument, checked, clean_text, parse_file
+from retrieval.documents import Document, UnreadableDocument, checked, clean_text
 from retrieval.parsers import docx as parsers_docx
 from retrieval.parsers import language_code, parse
 from tests.retrieval.helpers import make_docx, make_pdf
@@ -143,9 +143,9 @@ def test_too_large_and_missing_files_are_reported(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(parsers, "MAX_FILE_BYTES", 3)
     (tmp_path / "a.txt").write_text("four")
     with pytest.raises(UnreadableDocument, match="4 bytes; the limit is 3"):
-        parse_file(tmp_path / "a.txt")
+        parsers.read_bytes(tmp_path / "a.txt")
     with pytest.raises(UnreadableDocument, match="No such file"):
-        parse_file(tmp_path / "b.txt")
+        parsers.read_bytes(tmp_path / "b.txt")
 
 
 @pytest.mark.parametrize(
