@@ -54,14 +54,19 @@ def test_the_refusal_of_another_embedder_names_the_command(tmp_path: Path) -> No
 
 
 def test_searches_and_commits_go_on_and_what_they_wrote_is_in_the_new_index(tmp_path: Path) -> None:
-    class Slow(HashEmbedder):
-        def encode(self, texts):
-            time.sleep(0.05)
-            return super().encode(texts)
-
     acknowledged: list[str] = []
     refused: list[str] = []
     searched: list[int] = []
+
+    class Waiting(HashEmbedder):
+        """Embeds when enough was searched since it was asked to."""
+
+        def encode(self, texts):
+            deadline = time.monotonic() + 60
+            while len(searched) <= 3 and time.monotonic() < deadline:
+                time.sleep(0.01)
+            return super().encode(texts)
+
     with open_index(tmp_path / "index") as index:
         index.add(documents(600))
 
@@ -78,11 +83,11 @@ def test_searches_and_commits_go_on_and_what_they_wrote_is_in_the_new_index(tmp_
 
         thread = threading.Thread(target=write)
         thread.start()
-        done = reembed(tmp_path / "index", Slow(dimension=32), SMALL)
+        done = reembed(tmp_path / "index", Waiting(dimension=32), SMALL)
         thread.join()
     assert refused == ["index_replaced"]
     assert len(searched) > 3
-    with open_index(tmp_path / "index", Slow(dimension=32)) as index:
+    with open_index(tmp_path / "index", Waiting(dimension=32)) as index:
         ids = {info.id for info in index.documents()}
         assert set(acknowledged) <= ids
         assert not {f"d{number}" for number in range(len(searched))} & ids
