@@ -57,7 +57,8 @@ def test_a_kept_snapshot_reads_only_what_has_changed_since(tmp_path: Path, monke
         assert found(index, "the word3 of number", snapshot=1) == then
         index.delete(["d7"])
         assert found(index, "the word3 of number", snapshot=1)[0] == then[0]
-    assert 0 < len(set(read)) <= 4
+        # Before it is closed, which purges, too.
+        assert 0 < len(set(read)) <= 4
 
 
 def test_an_old_citation_can_be_shown(tmp_path: Path) -> None:

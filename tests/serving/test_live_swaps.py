@@ -12,6 +12,7 @@ import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 
 import httpx
 import pytest
@@ -85,14 +86,20 @@ def stream(client: httpx.Client, question: str, pinned: str | None) -> Answered:
     )
 
 
-def keep_asking(live_server: LiveServer, versions: list[str], number: int, ended: threading.Event) -> list[Answered]:
+def keep_asking(
+    live_server: LiveServer, versions: list[str], number: int, ended: threading.Event, answers: list[Answered]
+) -> None:
     """One client, by its number: it asks until `ended`, one question after the other."""
-    chance, answers = random.Random(number), []
+    chance = random.Random(number)
     with connect(live_server) as client:
         for turn in itertools.takewhile(lambda _: not ended.is_set(), itertools.count(number)):
             pinned = versions[turn // PINNED % len(versions)] if turn % PINNED == 0 else None
             answers.append(stream(client, chance.choice(list(QUESTIONS)), pinned))
-    return answers
+
+
+def answered_by_pointer(answers: list[Answered], version: str, since: int) -> bool:
+    """Whether one of the answers after the first `since` is a version's that nobody named."""
+    return any(one.pinned is None and one.version == version for one in answers[since:])
 
 
 def swap(client: httpx.Client, version: str, **expected: str) -> httpx.Response:
@@ -125,16 +132,24 @@ def test_swaps_under_8_streams_fail_no_request_and_every_text_is_that_of_the_ver
 
         assert swap(client, versions[0]).status_code == 200
         ended = threading.Event()
+        answers: list[Answered] = []
         with ThreadPoolExecutor(STREAMS) as pool:
-            clients = [pool.submit(keep_asking, live_server, versions, number, ended) for number in range(STREAMS)]
+            clients = [
+                pool.submit(keep_asking, live_server, versions, number, ended, answers) for number in range(STREAMS)
+            ]
             try:
-                turns = itertools.islice(itertools.pairwise(itertools.cycle(versions)), swap_count)
-                swaps = [swap(client, new, expected=old) for old, new in turns]
+                turns = itertools.pairwise(itertools.cycle(versions))
+                swaps = [swap(client, new, expected=old) for old, new in itertools.islice(turns, swap_count)]
+                # Those may be over before a slow machine has answered anything: now each is live until it has.
+                for old, new in itertools.islice(turns, len(versions)):
+                    swaps.append(swap(client, new, expected=old))
+                    until(partial(answered_by_pointer, answers, new, len(answers)))
             finally:
                 ended.set()
-            answers = [answered for one in clients for answered in one.result()]
+            for one in clients:
+                one.result()
 
-        assert len(swaps) == swap_count
+        assert len(swaps) == swap_count + len(versions)
         assert [response.text for response in swaps if response.status_code != httpx.codes.OK] == []
         assert [answered for answered in answers if answered.error or answered.finish_reason != "stop"] == []
         assert [one for one in answers if one.text != expected.get((one.version or "", one.question))] == []
